@@ -1,0 +1,75 @@
+"""Every error that Mainspring raises on purpose.
+
+    MainspringError
+    ├── SpecError            mainspring.toml is wrong: the key, what is allowed, what was found, the line
+    ├── DataError            the data cannot be read, or is not what the spec says
+    ├── RequestError         a record does not fit the model's schema (the gateway answers 4xx)
+    ├── ParityError          what would be served does not answer as what was fitted
+    ├── RegistryError        a version is missing, damaged or half written
+    ├── TrackingError        the MLflow store does not answer
+    ├── RuntimeLoadError     a version cannot be loaded or fails its golden examples
+    └── MissingExtraError    an optional dependency is needed; says which extra has it
+
+A message says what was found, what was expected, and what to do. The command line prints it and ends with 1
+(2 for a SpecError: the command was misused); a traceback means a defect of ours.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class MainspringError(Exception):
+    """The root of the tree: catch this to catch them all."""
+
+
+class SpecError(MainspringError):
+    """`mainspring.toml` is wrong."""
+
+
+class DataError(MainspringError):
+    """The data cannot be read, or is not what the spec says."""
+
+
+class RequestError(MainspringError):
+    """A record does not fit the model's schema.
+
+    `place` is where in the request, as a JSON path: `$[3].distance`.
+    """
+
+    def __init__(self, message: str, place: str = "$") -> None:
+        super().__init__(message)
+        self.place = place
+
+
+class ParityError(MainspringError):
+    """What would be served does not answer as what was fitted."""
+
+
+class RegistryError(MainspringError):
+    """A version is missing, damaged or half written."""
+
+
+class TrackingError(MainspringError):
+    """The MLflow store does not answer."""
+
+
+class RuntimeLoadError(MainspringError):
+    """A version cannot be loaded, or fails its golden examples."""
+
+
+class MissingExtraError(MainspringError):
+    """An optional dependency is needed and not installed."""
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import `module`, or say which extra of Mainspring brings it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
+            raise
+        raise MissingExtraError(
+            f"this needs the package {error.name!r}, which is not installed: pip install 'mainspring[{extra}]'"
+        ) from error

@@ -1,0 +1,102 @@
+"""Desired state: which version of which model takes how much traffic.
+
+One small file, written atomically by the control plane and followed by every gateway. A gateway needs nothing else to
+start, so it serves the last known champions even when the registry's database is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from mainspring.errors import RegistryError
+from mainspring.registry.files import lock, write_atomically
+
+FILE_NAME = "desired.json"
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A version's share of a model's traffic, from 0 to 1."""
+
+    version: str
+    share: float = 1.0
+
+
+class DesiredModel(msgspec.Struct, frozen=True, kw_only=True):
+    """What should be live for one model: the champion is the first route; `loaded` is false while it is off."""
+
+    routes: tuple[Route, ...]
+    since: str
+    loaded: bool = True
+
+    @property
+    def champion(self) -> str:
+        """The champion's version."""
+        return self.routes[0].version
+
+
+class Desired(msgspec.Struct, frozen=True):
+    """The whole state. `revision` grows by one with every change."""
+
+    revision: int = 0
+    models: dict[str, DesiredModel] = {}
+
+    def champion(self, model: str) -> str | None:
+        """The version that should be live, or None before the first promotion."""
+        entry = self.models.get(model)
+        return entry.champion if entry else None
+
+
+def path(state: Path) -> Path:
+    """The file's path."""
+    return state / FILE_NAME
+
+
+def read(state: Path) -> Desired:
+    """The state now; an empty one before the first promotion.
+
+    Raises:
+        RegistryError: the file is damaged.
+    """
+    try:
+        return msgspec.json.decode(path(state).read_bytes(), type=Desired)
+    except FileNotFoundError:
+        return Desired()
+    except msgspec.DecodeError as error:
+        raise RegistryError(f"{path(state)} is damaged ({error}): promote a version again to write it anew") from None
+
+
+def update(state: Path, change: Callable[[dict[str, DesiredModel]], dict[str, DesiredModel]]) -> Desired:
+    """Apply `change` to the models, under a lock, and write the result."""
+    with lock(state / ".desired.lock", what="a change of desired state", timeout=10.0):
+        before = read(state)
+        models = change(dict(before.models))
+        if models == before.models:
+            return before
+        after = Desired(before.revision + 1, models)
+        write_atomically(path(state), msgspec.json.format(msgspec.json.encode(after)))
+        return after
+
+
+def set_champion(state: Path, model: str, version: str) -> Desired:
+    """All traffic of `model` to `version`."""
+
+    def change(models: dict[str, DesiredModel]) -> dict[str, DesiredModel]:
+        if model in models and models[model].routes == (Route(version),) and models[model].loaded:
+            return models
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        return {**models, model: DesiredModel(routes=(Route(version),), since=now)}
+
+    return update(state, change)
+
+
+def set_loaded(state: Path, model: str, loaded: bool) -> Desired:
+    """Switch a model on or off in every gateway, as the repository API's load and unload do."""
+
+    def change(models: dict[str, DesiredModel]) -> dict[str, DesiredModel]:
+        return {**models, model: msgspec.structs.replace(models[model], loaded=loaded)}
+
+    return update(state, change)

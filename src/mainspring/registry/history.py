@@ -1,0 +1,65 @@
+"""What happened, in order: one JSON line an event, only ever appended."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+EventKind = Literal["fit", "promote", "rollback"]
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One thing that happened to a model. `detail` is for people."""
+
+    time: str
+    model: str
+    kind: EventKind
+    version: str
+    detail: str = ""
+    data: dict[str, Any] = {}
+
+
+def append(state: Path, model: str, kind: EventKind, version: str, detail: str = "", **data: Any) -> Event:
+    """Record an event, durably."""
+    event = Event(datetime.now(UTC).isoformat(timespec="milliseconds"), model, kind, version, detail, data)
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "history.jsonl").open("ab") as file:
+        file.write(msgspec.json.encode(event) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return event
+
+
+def read(state: Path, model: str | None = None) -> list[Event]:
+    """The events, oldest first. A line torn by a kill is left out."""
+    try:
+        lines = (state / "history.jsonl").read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    events = []
+    for line in lines:
+        try:
+            event = msgspec.json.decode(line, type=Event)
+        except msgspec.DecodeError:
+            continue
+        if model in (None, event.model):
+            events.append(event)
+    return events
+
+
+def previous_champion(state: Path, model: str, champion: str) -> str | None:
+    """The version to roll back to: the one that `champion` was promoted over, or None if it was the first."""
+    live: list[str] = []
+    for event in read(state, model):
+        if event.kind == "promote":
+            live.append(event.version)
+        elif event.kind == "rollback":
+            while live and live[-1] != event.version:
+                live.pop()
+    while live and live[-1] == champion:
+        live.pop()
+    return live[-1] if live else None

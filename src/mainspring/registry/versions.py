@@ -1,0 +1,189 @@
+"""A version: an immutable folder, written once and verified whenever it is loaded.
+
+    .mainspring/models/delay/3/
+        manifest.json     what it is: schema, lineage, metrics, verdict, and the sha256 of every other file
+        model.onnx        what is served
+        golden.json       requests with the answers that a gateway must reproduce before this version goes live
+        profile.json      how the inputs and outputs looked at fit: what drift is measured against
+        report.json, report.html
+
+It is written to a hidden folder beside, synced, and renamed, so that a version is whole or not there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mainspring.errors import RegistryError
+from mainspring.registry.files import sha256, sync_folder, write_atomically
+from mainspring.schema import Schema
+
+MANIFEST = "manifest.json"
+GOLDEN = "golden.json"
+PROFILE = "profile.json"
+REPORT = "report.json"
+REPORT_PAGE = "report.html"
+_STAGING = ".staging-"
+
+
+class Lineage(msgspec.Struct, frozen=True):
+    """Where a version comes from. Two fits with equal `data`, `spec` and `code` give the same model."""
+
+    data: str
+    spec: str
+    code: str
+    rows: int
+    fit_rows: int
+    holdout_rows: int
+    split: dict[str, Any]
+    seed: int
+    python: str
+    libraries: dict[str, str]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version is."""
+
+    format: int = 1
+    project: str
+    model: str
+    version: str
+    task: str
+    created: str
+    schema: Schema
+    lineage: Lineage
+    candidate: str
+    parameters: dict[str, Any]
+    metric: str
+    metrics: dict[str, dict[str, Any]]
+    parity: dict[str, Any]
+    verdict: dict[str, Any]
+    threshold: float | None = None
+    files: dict[str, str] = {}
+
+
+class Golden(msgspec.Struct, frozen=True):
+    """Requests, and the answers that a runtime must reproduce within `tolerance`."""
+
+    records: list[dict[str, Any]]
+    answers: list[dict[str, Any]]
+    tolerance: float
+
+
+class Version(msgspec.Struct, frozen=True):
+    """A published version: its folder and its manifest."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """The version's number, as text."""
+        return self.manifest.version
+
+    def file(self, name: str) -> Path:
+        """The path of one of its files; RegistryError if it has none of that name."""
+        if name not in self.manifest.files:
+            raise RegistryError(f"version {self.name} of {self.manifest.model} has no file {name!r}")
+        return self.folder / name
+
+    def verify(self) -> None:
+        """RegistryError if a file is missing, or is not what was written."""
+        for name, expected in self.manifest.files.items():
+            path = self.folder / name
+            if not path.is_file():
+                raise RegistryError(f"{path} is missing: restore it, or fit {self.manifest.model} again")
+            if (found := sha256(path)) != expected:
+                raise RegistryError(
+                    f"{path} is damaged: its sha256 is {found[:12]}…, the manifest says {expected[:12]}…: restore it, "
+                    f"or fit {self.manifest.model} again"
+                )
+
+    def golden(self) -> Golden:
+        """Its golden examples."""
+        return msgspec.json.decode(self.file(GOLDEN).read_bytes(), type=Golden)
+
+
+def models_folder(state: Path, model: str) -> Path:
+    """Where the versions of `model` lie."""
+    return state / "models" / model
+
+
+def names(state: Path, model: str) -> list[str]:
+    """The versions there are, oldest first."""
+    folder = models_folder(state, model)
+    if not folder.is_dir():
+        return []
+    found = [path.name for path in folder.iterdir() if path.name.isdigit() and (path / MANIFEST).is_file()]
+    return sorted(found, key=int)
+
+
+def load(state: Path, model: str, version: str) -> Version:
+    """One version.
+
+    Raises:
+        RegistryError: there is none, or its manifest is damaged.
+    """
+    # isdigit also keeps a name such as ../../etc from leaving the folder.
+    path = models_folder(state, model) / version / MANIFEST if version.isdigit() else None
+    if path is None or not path.is_file():
+        there = ", ".join(names(state, model)) or "none yet"
+        raise RegistryError(f"no version {version!r} of {model}; there are: {there}")
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except msgspec.DecodeError as error:
+        raise RegistryError(f"{path} is damaged ({error}): restore it, or fit {model} again") from None
+    return Version(path.parent, manifest)
+
+
+def load_all(state: Path, model: str) -> list[Version]:
+    """Every version that can be read, oldest first."""
+    return [load(state, model, name) for name in names(state, model)]
+
+
+@contextmanager
+def staging(state: Path, model: str) -> Iterator[Path]:
+    """A hidden folder to write a version's files into; gone afterwards unless it was published.
+
+    Call it under the model's fit lock: what an earlier, killed fit left behind is removed first.
+    """
+    folder = models_folder(state, model)
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob(f"{_STAGING}*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    path = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def next_name(state: Path, model: str) -> str:
+    """The name that the next version gets."""
+    return str(max((int(name) for name in names(state, model)), default=0) + 1)
+
+
+def publish(staged: Path, manifest: Manifest) -> Version:
+    """Make a staged folder the version that `manifest` names: hash its files, sync, rename."""
+    files = sorted(path for path in staged.iterdir() if path.is_file())
+    manifest = msgspec.structs.replace(manifest, files={path.name: sha256(path) for path in files})
+    for path in files:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    write_atomically(staged / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+    staged.chmod(0o755)  # mkdtemp made it private; a gateway may run as another user
+    target = staged.parent / manifest.version
+    try:
+        staged.rename(target)
+    except OSError as error:
+        raise RegistryError(f"version {manifest.version} of {manifest.model} cannot be written: {error}") from None
+    sync_folder(target.parent)
+    return Version(target, manifest)

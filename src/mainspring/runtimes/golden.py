@@ -1,0 +1,29 @@
+"""Golden examples: a version answers them as it did when it was made, or it does not go live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mainspring.errors import RuntimeLoadError
+from mainspring.runtimes.onnx import OnnxRuntime
+from mainspring.runtimes.records import RecordCodec
+
+
+def check(runtime: OnnxRuntime, codec: RecordCodec, records: list[Any], answers: list[Any], tolerance: float) -> None:
+    """Ask `records`, and compare with `answers`.
+
+    Raises:
+        RuntimeLoadError: naming the first example that is answered otherwise, with both answers.
+    """
+    columns, _ = codec.convert(records)
+    for row, (found, expected) in enumerate(zip(codec.outputs(runtime.predict(columns)), answers, strict=True)):
+        if not _same(found, expected, tolerance):
+            raise RuntimeLoadError(f"golden example {row} is answered {found}; when it was made it was {expected}")
+
+
+def _same(found: Any, expected: Any, tolerance: float) -> bool:
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(_same(found[k], expected[k], tolerance) for k in expected)
+    if isinstance(expected, float) or (isinstance(expected, int) and isinstance(found, float)):
+        return abs(found - expected) <= tolerance * max(1.0, abs(expected))
+    return found == expected

@@ -1,0 +1,94 @@
+"""Predictive models as ONNX graphs, run by ONNX Runtime.
+
+The graph takes the raw columns, one input a column, each of shape (n, 1), in the forms of `mainspring.schema.Columns`.
+It gives, for classification, `label` (n,) as text and `probabilities` (n, classes); for regression, `value` (n,).
+Preprocessing is inside the graph, so the same file answers the same on ONNX Runtime, Triton or KServe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from mainspring.errors import RuntimeLoadError
+from mainspring.schema import Columns, Schema
+
+FILE_NAME = "model.onnx"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a model says of n rows.
+
+    Classification: `labels` (n,) of text, `probabilities` (n, classes) float64 in the order of the schema's labels.
+    Regression: `values` (n,) float64.
+    """
+
+    labels: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+    values: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.values if self.values is not None else self.labels)
+
+
+class OnnxRuntime:
+    """One loaded graph. Thread-safe: ONNX Runtime allows concurrent runs of a session.
+
+    Args:
+        model: the graph, as a file or as its bytes.
+        schema: what it takes and gives.
+        threads: threads inside one run. One is fastest for single rows, and lets the workers share the machine.
+
+    Raises:
+        RuntimeLoadError: the file is no graph, or its inputs are not the schema's.
+    """
+
+    def __init__(self, model: Path | bytes, schema: Schema, *, threads: int = 1) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_cpu_mem_arena = False  # the arena never gives memory back; a swapped model must
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(
+                str(model) if isinstance(model, Path) else model, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+            raise RuntimeLoadError(
+                f"{model if isinstance(model, Path) else 'the graph'} cannot be loaded: {error}"
+            ) from None
+        self.schema = schema
+        self._names = [column.name for column in schema.features]
+        self._outputs = ["label", "probabilities"] if schema.target.labels else ["value"]
+        found = {i.name for i in self._session.get_inputs()}
+        if found != set(self._names):
+            raise RuntimeLoadError(
+                f"the graph takes {sorted(found)}, but the schema says {sorted(self._names)}: fit the model again"
+            )
+
+    def predict(self, columns: Columns) -> Outputs:
+        """Answer for the rows of `columns`; each array has length n."""
+        feeds = {name: columns[name].reshape(-1, 1) for name in self._names}
+        results = self._session.run(self._outputs, feeds)
+        if self.schema.target.labels:
+            return Outputs(labels=results[0], probabilities=results[1])
+        return Outputs(values=results[0])
+
+    def predict_in_chunks(self, columns: Columns, rows: int = 8192) -> Outputs:
+        """As `predict`, for many rows in bounded memory."""
+        total = len(next(iter(columns.values())))
+        parts = [
+            self.predict({name: column[start : start + rows] for name, column in columns.items()})
+            for start in range(0, total, rows)
+        ] or [self.predict(columns)]
+
+        def joined(field: str) -> np.ndarray | None:
+            arrays = [getattr(part, field) for part in parts]
+            return None if arrays[0] is None else np.concatenate(arrays)
+
+        return Outputs(joined("labels"), joined("probabilities"), joined("values"))
