@@ -1,7 +1,7 @@
 """What a model takes and gives, written down once.
 
-A schema is found when a model is fitted, travels with the version, and drives everything that touches a record afterwards:
-reading, export, request checks, API docs, drift profiles. So training and serving cannot disagree.
+A schema is found when a model is fitted, travels with the version, and drives everything that touches a record
+afterwards: reading, export, request checks, API docs, drift profiles. So training and serving cannot disagree.
 
 Between reading and the ONNX graph, rows travel as `Columns`: one NumPy array a column, each of length n, in the form in
 which the graph takes it. There is one form a kind, and one mark for a missing value:
@@ -35,8 +35,8 @@ Label: TypeAlias = str | bool | int
 class Column(msgspec.Struct, frozen=True, omit_defaults=True):
     """One input of a model.
 
-    `nullable` says whether a request may hold null: it may where the data had holes. `integer` marks numbers that are all
-    whole, and categories that were written as whole numbers (a request may then give either 3 or "3").
+    `nullable` says whether a request may hold null: it may where the data had holes. `integer` marks numbers that are
+    all whole, and categories that were written as whole numbers (a request may then give either 3 or "3").
     `levels` are the categories seen in the data, most frequent first; another one is allowed and treated as unseen.
     `low` and `high` are the least and greatest number seen (for a time: microseconds since 1970 UTC).
     """

@@ -1,8 +1,8 @@
 """`mainspring.toml`: the one file that declares a project.
 
 It is read into frozen pydantic models. A mistake is one line that names the key, what is allowed, what was found and
-where; several mistakes are reported together, so that one run shows them all. Keys that depend on data (a file, a column)
-are checked when the data is read, by the same messages: see `Project.mistake`.
+where; several mistakes are reported together, so that one run shows them all. Keys that depend on data (a file, a
+column) are checked when the data is read, by the same messages: see `Project.mistake`.
 """
 
 from __future__ import annotations
@@ -282,7 +282,7 @@ def parse(text: str, folder: Path) -> Project:
 def _message(key: Path_, problem: str, lines: dict[Path_, int]) -> str:
     line = next((lines[key[:end]] for end in range(len(key), 0, -1) if key[:end] in lines), None)
     where = f"{FILE_NAME}, line {line}" if line else FILE_NAME
-    return f"{where}: {'.'.join(key)}: {problem}"
+    return ": ".join(part for part in (where, ".".join(key), problem) if part)
 
 
 def _choices(found: str, allowed: Any) -> str:

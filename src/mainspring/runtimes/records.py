@@ -1,7 +1,7 @@
 """JSON records in and out, checked against the schema.
 
-The check is a type: each schema becomes a msgspec struct, so that decoding, checking and naming the wrong field is one pass
-in C. What msgspec cannot say in a type (a time is ISO 8601) is checked here while the columns are built.
+The check is a type: each schema becomes a msgspec struct, so that decoding, checking and naming the wrong field is one
+pass in C. What msgspec cannot say in a type (a time is ISO 8601) is checked here while the columns are built.
 """
 
 from __future__ import annotations
