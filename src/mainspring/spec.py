@@ -36,7 +36,7 @@ ClassificationMetric = Literal[
     "mcc",
 ]
 RegressionMetric = Literal["rmse", "mae", "r2", "mape"]
-Candidate = Literal["linear", "tree", "forest", "boosting"]
+Candidate = Literal["linear", "tree", "forest", "boosting", "blend"]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
 _SIZE = re.compile(r"(\d+)\s*(B|kB|KB|MB|GB)")
@@ -124,7 +124,7 @@ class TabularSpec(ModelSpec):
     holdout: Annotated[float, Field(gt=0.0, lt=0.9)] = 0.2
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     candidates: tuple[Candidate, ...] = Field(
-        default=("linear", "tree", "forest", "boosting"), strict=False, min_length=1
+        default=("linear", "tree", "forest", "boosting", "blend"), strict=False, min_length=1
     )
     budget: Annotated[Budget, BeforeValidator(_budget)] = Budget(trials=16)
     seed: int = 0

@@ -1,0 +1,1 @@
+"""What a model is worth, how sure that is, and whether it is better than another."""

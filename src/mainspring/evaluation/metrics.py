@@ -72,11 +72,16 @@ class RankMetric(Metric):
 
     def ranking(self, truth: Array, predictions: Predictions) -> MacroRanking:
         """Sort once, for every class that counts."""
-        probabilities = predictions.probabilities
-        assert probabilities is not None  # `checked` has seen to it
+        probabilities = probabilities_of(predictions)
         return MacroRanking(
             [self.one_against_rest(truth == code, probabilities[:, code]) for code in classes_that_count(probabilities)]
         )
+
+
+def probabilities_of(predictions: Predictions) -> Array:
+    """The probabilities of predictions that `checked` has passed for a metric that needs them."""
+    assert predictions.probabilities is not None
+    return predictions.probabilities
 
 
 def classes_that_count(probabilities: Array) -> range:
@@ -126,7 +131,7 @@ def _column(what: str, given: Array, dtype: type) -> Array:
         raise DataError(f"{what} must be numbers (class codes for a classifier), found {found.dtype}")
     if not np.isfinite(found).all():
         raise DataError(f"{what} must be finite, row {int(np.argmin(np.isfinite(found)))} is not")
-    column = found.astype(dtype)
+    column: Array = found.astype(dtype)
     if dtype is np.int64 and not (column == found).all():
         raise DataError(f"{what} must be whole class codes, row {int(np.argmin(column == found))} is not")
     return column
@@ -153,7 +158,7 @@ def _checked_probabilities(metric: Metric, given: Array, rows: int) -> Array:
 def score(name: str, truth: Array, predictions: Predictions, weights: Array | None = None) -> float:
     """The metric `name` of `predictions` against `truth`, (n,); `weights`, (n,), say how much each row counts.
 
-    Raises `DataError` where the metric is not defined: no rows, one class only for `roc_auc`, a constant truth for `r2`.
+    Raises `DataError` where the metric is undefined: no rows, one class only for `roc_auc`, a constant truth for `r2`.
 
     >>> score("accuracy", np.array([0, 1, 1]), Predictions(np.array([0, 1, 0])))
     0.6666666666666666
@@ -201,12 +206,12 @@ def _one_hot(codes: Array, classes: int) -> Array:
 
 
 def _log_losses(truth: Array, predictions: Predictions) -> Array:
-    of_truth = predictions.probabilities[np.arange(len(truth)), truth]
+    of_truth = probabilities_of(predictions)[np.arange(len(truth)), truth]
     return _mean_of(-np.log(np.clip(of_truth, MACHINE_EPSILON, 1 - MACHINE_EPSILON)))
 
 
 def _squared_distances(truth: Array, predictions: Predictions) -> Array:
-    probabilities = predictions.probabilities
+    probabilities = probabilities_of(predictions)
     if probabilities.shape[1] == 2:  # the customary half: Brier's own sum counts the error of both classes
         return _mean_of((probabilities[:, 1] - truth) ** 2)
     return _mean_of(((probabilities - _one_hot(truth, probabilities.shape[1])) ** 2).sum(axis=1))
@@ -315,103 +320,39 @@ def _mcc(sums: Array) -> Array:
 
 # The table -----------------------------------------------------------------------------------------------------------
 
-_CLASSIFICATION: tuple[Metric, ...] = (
-    RankMetric(
-        "roc_auc",
-        "classification",
-        True,
-        True,
-        "chance that a positive row is scored above a negative one",
-        RocAuc,
-    ),
-    RankMetric(
-        "average_precision",
-        "classification",
-        True,
-        True,
-        "mean precision over the recall levels, the area under the precision-recall steps",
-        AveragePrecision,
-    ),
-    SumMetric(
-        "log_loss",
-        "classification",
-        False,
-        True,
-        "mean negative log of the probability given to the true class",
-        _log_losses,
-        _mean,
-    ),
-    SumMetric(
-        "brier",
-        "classification",
-        False,
-        True,
-        "mean squared distance of the probabilities from the truth",
-        _squared_distances,
-        _mean,
-    ),
-    SumMetric("accuracy", "classification", True, False, "share of rows whose class is right", _hits, _mean),
-    SumMetric(
-        "balanced_accuracy",
-        "classification",
-        True,
-        False,
-        "mean over the classes of the share found",
-        _counts_by_class,
-        _balanced_accuracy,
-    ),
-    SumMetric(
-        "f1",
-        "classification",
-        True,
-        False,
-        "harmonic mean of precision and recall",
-        _counts_of_interest,
-        _f1,
-    ),
-    SumMetric(
-        "precision",
-        "classification",
-        True,
-        False,
-        "share of the rows called positive that are",
-        _counts_of_interest,
-        _precision,
-    ),
-    SumMetric(
-        "recall",
-        "classification",
-        True,
-        False,
-        "share of the positive rows that are called so",
-        _counts_of_interest,
-        _recall,
-    ),
-    SumMetric(
-        "mcc",
-        "classification",
-        True,
-        False,
-        "correlation of predicted and true classes (Matthews)",
-        _counts_by_class,
-        _mcc,
-    ),
+HIGH, LOW = True, False  # which is better
+PROBABILITIES, CODES = True, False  # what a metric of classification looks at
+
+_OF_ORDER = tuple(
+    RankMetric(name, "classification", HIGH, PROBABILITIES, description, ranking)
+    for name, description, ranking in (
+        ("roc_auc", "chance that a positive row outranks a negative one", RocAuc),
+        ("average_precision", "precision averaged over the recall levels", AveragePrecision),
+    )
 )
-_REGRESSION: tuple[Metric, ...] = (
-    SumMetric("rmse", "regression", False, False, "root of the mean squared error", _squared_errors, _root_mean),
-    SumMetric("mae", "regression", False, False, "mean absolute error", _absolute_errors, _mean),
-    SumMetric("r2", "regression", True, False, "share of the variance explained", _errors_and_spread, _explained),
-    SumMetric(
-        "mape",
-        "regression",
-        False,
-        False,
-        "mean absolute error relative to the true value",
-        _relative_errors,
-        _mean,
-    ),
+_OF_CLASSES = tuple(
+    SumMetric(name, "classification", better, looks_at, description, contributions, combine)
+    for name, better, looks_at, description, contributions, combine in (
+        ("log_loss", LOW, PROBABILITIES, "mean -log of the probability of the true class", _log_losses, _mean),
+        ("brier", LOW, PROBABILITIES, "mean squared error of the probabilities", _squared_distances, _mean),
+        ("accuracy", HIGH, CODES, "share of rows whose class is right", _hits, _mean),
+        ("balanced_accuracy", HIGH, CODES, "mean recall of all classes", _counts_by_class, _balanced_accuracy),
+        ("f1", HIGH, CODES, "harmonic mean of precision and recall", _counts_of_interest, _f1),
+        ("precision", HIGH, CODES, "share of rows called positive that are", _counts_of_interest, _precision),
+        ("recall", HIGH, CODES, "share of positive rows that are called so", _counts_of_interest, _recall),
+        ("mcc", HIGH, CODES, "correlation of predicted and true classes (Matthews)", _counts_by_class, _mcc),
+    )
+)
+_OF_NUMBERS = tuple(
+    SumMetric(name, "regression", better, False, description, contributions, combine)
+    for name, better, description, contributions, combine in (
+        ("rmse", LOW, "root of the mean squared error", _squared_errors, _root_mean),
+        ("mae", LOW, "mean absolute error", _absolute_errors, _mean),
+        ("r2", HIGH, "share of the variance explained", _errors_and_spread, _explained),
+        ("mape", LOW, "mean absolute error relative to the true value", _relative_errors, _mean),
+    )
 )
 
-CLASSIFICATION_METRICS: tuple[str, ...] = tuple(metric.name for metric in _CLASSIFICATION)
-REGRESSION_METRICS: tuple[str, ...] = tuple(metric.name for metric in _REGRESSION)
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_CLASSIFICATION, *_REGRESSION)}
+CLASSIFICATION_METRICS: tuple[str, ...] = tuple(metric.name for metric in (*_OF_ORDER, *_OF_CLASSES))
+REGRESSION_METRICS: tuple[str, ...] = tuple(metric.name for metric in _OF_NUMBERS)
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_OF_ORDER, *_OF_CLASSES, *_OF_NUMBERS)}

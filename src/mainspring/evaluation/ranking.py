@@ -69,11 +69,13 @@ class RocAuc(Ranking):
     """Area under the ROC curve: a positive row outranks a negative one; a tie counts half."""
 
     def values(self, weights: Array) -> Array:
+        """The area, (..., n) → (...)."""
         positive, negative = self._seen(weights)
         area = (_steps(negative)[0] * _steps(positive)[1]).sum(axis=-1)
         return _divide(area, positive[..., -1] * negative[..., -1])
 
     def influence(self, weights: Array) -> Array:
+        """From the share of the other class that each row outranks or is outranked by."""
         positive, negative = self._seen(weights)
         positives, negatives = positive[..., -1:], negative[..., -1:]
         outranked = 1 - _divide(_steps(negative)[1], negatives)  # share of the negative rows below each score
@@ -88,6 +90,7 @@ class AveragePrecision(Ranking):
     """Sum over the distinct scores of the recall gained there times the precision reached."""
 
     def values(self, weights: Array) -> Array:
+        """The area, (..., n) → (...)."""
         positive, negative = self._seen(weights)
         gained, _ = _steps(positive)
         every = positive + negative
@@ -95,6 +98,7 @@ class AveragePrecision(Ranking):
         return _divide((gained * precision).sum(axis=-1), positive[..., -1])
 
     def influence(self, weights: Array) -> Array:
+        """From the precision at each row's own score and at all the scores below it."""
         positive, negative = self._seen(weights)
         gained, _ = _steps(positive)
         every = np.where(positive + negative > 0, positive + negative, 1.0)

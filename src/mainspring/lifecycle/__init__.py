@@ -1,0 +1,1 @@
+"""The loop: fit, evaluate, promote, and (with the gateway) serve."""

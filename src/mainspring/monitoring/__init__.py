@@ -1,0 +1,1 @@
+"""What live traffic is measured against, and how it is watched."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mainspring.errors import RuntimeLoadError
+from mainspring.errors import RequestError, RuntimeLoadError
 from mainspring.runtimes.onnx import OnnxRuntime
 from mainspring.runtimes.records import RecordCodec
 
@@ -15,7 +15,10 @@ def check(runtime: OnnxRuntime, codec: RecordCodec, records: list[Any], answers:
     Raises:
         RuntimeLoadError: naming the first example that is answered otherwise, with both answers.
     """
-    columns, _ = codec.convert(records)
+    try:
+        columns, _ = codec.convert(records)
+    except RequestError as error:
+        raise RuntimeLoadError(f"a golden example does not fit the schema: {error.place}: {error}") from None
     for row, (found, expected) in enumerate(zip(codec.outputs(runtime.predict(columns)), answers, strict=True)):
         if not _same(found, expected, tolerance):
             raise RuntimeLoadError(f"golden example {row} is answered {found}; when it was made it was {expected}")

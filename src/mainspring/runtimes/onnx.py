@@ -35,6 +35,17 @@ class Outputs:
         return len(self.values if self.values is not None else self.labels)
 
 
+class Stop:
+    """Lets another thread end a run that takes too long."""
+
+    def __init__(self) -> None:
+        self.options = ort.RunOptions()
+
+    def __call__(self) -> None:
+        """End the run at the next node of the graph; it then raises."""
+        self.options.terminate = True
+
+
 class OnnxRuntime:
     """One loaded graph. Thread-safe: ONNX Runtime allows concurrent runs of a session.
 
@@ -71,10 +82,10 @@ class OnnxRuntime:
                 f"the graph takes {sorted(found)}, but the schema says {sorted(self._names)}: fit the model again"
             )
 
-    def predict(self, columns: Columns) -> Outputs:
-        """Answer for the rows of `columns`; each array has length n."""
+    def predict(self, columns: Columns, stop: Stop | None = None) -> Outputs:
+        """Answer for the rows of `columns`; each array has length n. `stop` ends the run from another thread."""
         feeds = {name: columns[name].reshape(-1, 1) for name in self._names}
-        results = self._session.run(self._outputs, feeds)
+        results = self._session.run(self._outputs, feeds, stop and stop.options)
         if self.schema.target.labels:
             return Outputs(labels=results[0], probabilities=results[1])
         return Outputs(values=results[0])

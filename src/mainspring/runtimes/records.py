@@ -1,11 +1,12 @@
 """JSON records in and out, checked against the schema.
 
 The check is a type: each schema becomes a msgspec struct, so that decoding, checking and naming the wrong field is one
-pass in C. What msgspec cannot say in a type (a time is ISO 8601) is checked here while the columns are built.
+pass in C. What msgspec cannot say in a type (a time is ISO 8601, no key comes twice) is checked here.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ import numpy as np
 
 from mainspring.errors import RequestError
 from mainspring.runtimes.onnx import Outputs
+from mainspring.runtimes.strict_json import broken_json, refuse_duplicate_keys, shown, structural_colons
 from mainspring.schema import MISSING_TEXT, MISSING_TIME, Column, Columns, Schema, label_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,7 +47,10 @@ class RecordCodec:
         self._many = msgspec.json.Decoder(list[self._row])  # type: ignore[name-defined]
         self._wrapped = msgspec.json.Decoder(wrapper)
         self._may_wrap = all(column.name != "records" for column in schema.features)
-        self._columns = [(column.name, _COLUMN[column.kind]) for column in schema.features]
+        self._names = [column.name for column in schema.features]
+        self._builders = {column.name: _builder(column) for column in schema.features}
+        self._texts = [i for i, column in enumerate(schema.features) if _TYPES[column.kind] is str]
+        self._colons_in_names = sum(column.name.count(":") for column in schema.features)
         self._labels = {label_text(label): label for label in schema.target.labels}
         self._label_texts = list(self._labels)
 
@@ -55,42 +60,84 @@ class RecordCodec:
         Raises:
             RequestError: naming the place, as `$[3].distance`.
         """
-        start = body.lstrip()[:1]
+        place = ""
+        start = body[:1] if body[:1] in b"{[" else body.lstrip()[:1]
         try:
             if start == b"[":
-                rows = self._many.decode(body)
+                rows, place = self._many.decode(body), "[{}]"
             elif self._may_wrap and _WRAPPED.match(body):
-                rows = self._wrapped.decode(body).records
+                rows, place = self._wrapped.decode(body).records, ".records[{}]"
             else:
                 rows = [self._one.decode(body)]
         except msgspec.ValidationError as error:
-            raise _request_error(str(error)) from None
-        except msgspec.DecodeError as error:
-            raise RequestError(f"the body is not valid JSON: {error}") from None
-        except UnicodeDecodeError as error:
-            raise RequestError(f"the body is not UTF-8: {error}") from None
-        return self._to_columns(rows), len(rows)
+            raise self._request_error(str(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise broken_json(body, error) from None
+        values = _transposed(rows)
+        self._refuse_duplicates(body, len(rows), values, wrapped=place.startswith("."))
+        return self._to_columns(values, place), len(rows)
 
     def convert(self, records: Sequence[Any]) -> tuple[Columns, int]:
         """The columns of records that are already Python objects, checked in the same way."""
         try:
             rows = msgspec.convert(list(records), list[self._row], strict=True)  # type: ignore[name-defined]
         except msgspec.ValidationError as error:
-            raise _request_error(str(error)) from None
-        return self._to_columns(rows), len(rows)
+            raise self._request_error(str(error)) from None
+        return self._to_columns(_transposed(rows), "[{}]"), len(rows)
 
-    def _to_columns(self, rows: list[Any]) -> Columns:
-        if not rows:
-            raise RequestError("no records: expected at least one")
-        values = zip(*map(msgspec.structs.astuple, rows), strict=True)
+    def column(self, name: str, values: Sequence[Any], place: str) -> np.ndarray:
+        """One column from values of its JSON type; `place` is the path of one value, to be filled with its row.
+
+        Raises:
+            RequestError: a text or a time is none.
+        """
+        try:
+            return self._builders[name](values)
+        except _BadValue as error:
+            raise RequestError(error.problem, place.format(error.row)) from None
+
+    def _to_columns(self, values: list[tuple[Any, ...]], place: str) -> Columns:
+        """`place` is the path of one record, to be filled with its row."""
         columns = {}
-        for (name, build), column in zip(self._columns, values, strict=True):
+        for (name, build), column in zip(self._builders.items(), values, strict=True):
             try:
                 columns[name] = build(column)
             except _BadValue as error:
-                place = f"$[{error.row}].{name}" if len(rows) > 1 else f"$.{name}"
-                raise RequestError(error.problem, place) from None
+                raise RequestError(error.problem, f"${place.format(error.row)}.{name}") from None
         return columns
+
+    def _refuse_duplicates(self, body: bytes, rows: int, values: list[tuple[Any, ...]], wrapped: bool) -> None:
+        """A JSON key given twice is a mistake of the client's, and parsers differ in which one they take.
+
+        msgspec takes the last without a word. But every field is required, so a body without duplicates has a known
+        number of keys, and each has a colon; the other colons are those inside names and texts, which are counted too.
+        """
+        keys = rows * len(self._names) + wrapped
+        expected = keys + rows * self._colons_in_names
+        found = body.count(b":")
+        if found == expected:
+            return
+        if b"\\u" in body:  # a colon may be escaped: look only at those outside of strings
+            found, expected = structural_colons(body), keys
+        else:
+            expected += sum("".join(filter(_is_text, values[i])).count(":") for i in self._texts)
+        if found != expected:
+            refuse_duplicate_keys(body)
+
+    def _request_error(self, message: str) -> RequestError:
+        """msgspec's ``Expected `float`, got `str` - at `$[0].age` `` in our words: what, and where."""
+        match = _AT.fullmatch(message)
+        problem, place = match.groups() if match else (message, "$")
+        if field := _FIELD.fullmatch(problem):
+            name = shown(field[2])
+            if field[1] == "missing required":
+                return RequestError(f"the field {name!r} is missing", f"{place}.{name}")
+            close = difflib.get_close_matches(name, self._names, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"the model takes {', '.join(self._names)}"
+            return RequestError(f"unknown field {name!r}; {hint}", f"{place}.{name}")
+        if problem.endswith("out of range"):
+            return RequestError("the number is too large", place)
+        return RequestError(_TYPE_NAMES.sub(_in_words, problem).replace("Expected", "expected"), place)
 
     def outputs(self, outputs: Outputs) -> list[dict[str, Any]]:
         """The answers as JSON-able records, a row each."""
@@ -123,17 +170,39 @@ def _type(column: Column) -> Any:
     return kind | None if column.nullable else kind
 
 
-def _request_error(message: str) -> RequestError:
-    """msgspec's `Expected `float`, got `str` - at `$[0].age`` split into what and where."""
-    problem, _, place = message.partition(" - at ")
-    return RequestError(problem, place.strip("`") or "$")
+def _transposed(rows: list[Any]) -> list[tuple[Any, ...]]:
+    """The values of each column, from the rows."""
+    if not rows:
+        raise RequestError("no records: expected at least one")
+    return list(zip(*map(msgspec.structs.astuple, rows), strict=True))
+
+
+_AT = re.compile(r"(.*) - at `(\$[^`]*)`", re.DOTALL)
+_FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
+_TYPE_NAMES = re.compile(r"`([^`]*)`")
+_WORDS = {
+    "float": "a number",
+    "int": "a whole number",
+    "str": "text",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "an array",
+}
+
+
+def _in_words(match: re.Match[str]) -> str:
+    return " or ".join(_WORDS.get(name, name) for name in match[1].split(" | "))
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str
 
 
 def _numbers(values: tuple[Any, ...]) -> np.ndarray:
     return np.array(values, dtype=np.float64)  # None becomes NaN
 
 
-def _texts(values: tuple[Any, ...]) -> np.ndarray:
+def _nullable_texts(values: tuple[Any, ...]) -> np.ndarray:
     column = np.empty(len(values), dtype=object)
     for row, value in enumerate(values):
         text = MISSING_TEXT if value is None else str(value)
@@ -143,6 +212,13 @@ def _texts(values: tuple[Any, ...]) -> np.ndarray:
             except UnicodeEncodeError:
                 raise _BadValue(row, "the text holds a lone surrogate, which is no character") from None
         column[row] = text
+    return column
+
+
+def _texts(values: tuple[Any, ...]) -> np.ndarray:
+    column = _nullable_texts(values)
+    if MISSING_TEXT in values:  # it would be taken as missing, which this column never was at fit
+        raise _BadValue(values.index(MISSING_TEXT), "the text is empty, and this field may not be missing")
     return column
 
 
@@ -163,7 +239,11 @@ def _microseconds(row: int, value: str) -> int:
         raise _BadValue(row, f"expected an ISO 8601 time such as 2013-07-04T18:30:00, got {value[:40]!r}") from None
 
 
-_COLUMN = {"number": _numbers, "boolean": _numbers, "category": _texts, "text": _texts, "time": _times}
+_BUILDERS = {"number": _numbers, "boolean": _numbers, "time": _times}
+
+
+def _builder(column: Column) -> Any:
+    return _BUILDERS.get(column.kind) or (_nullable_texts if column.nullable else _texts)
 
 
 def _to_json(column: Column, value: Any) -> Any:

@@ -1,0 +1,118 @@
+"""A model's data, ready to learn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from mainspring.data.conform import conform
+from mainspring.data.conform import truth as conform_truth
+from mainspring.data.fingerprints import row_hashes, table_fingerprint
+from mainspring.data.kinds import check_names, known_targets, understand
+from mainspring.data.leaks import find_leaks
+from mainspring.data.readers import read
+from mainspring.errors import DataError
+from mainspring.schema import MISSING_TEXT, MISSING_TIME, Column, Columns, Schema
+from mainspring.spec import Project
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The rows whose target is known, in every form that fitting needs; n of them.
+
+    `table` has all columns, also those that are no features. `columns` has the features as the graph takes them.
+    `truth` is (n,) int64 codes into `schema.target.labels`, or float64. `time` is (n,) int64 microseconds since 1970
+    UTC, and `group` (n,) str, where the spec names such columns. `hashes` is (n,) uint64: rows that are equal in the
+    columns `hashed` (the features and the constants) have equal hashes. `fingerprint` is that of all data loaded, also
+    after `take`. `notes` are sentences for the user: what was dropped and why.
+    """
+
+    table: pa.Table
+    schema: Schema
+    columns: Columns
+    truth: np.ndarray
+    time: np.ndarray | None
+    group: np.ndarray | None
+    hashes: np.ndarray
+    hashed: tuple[Column, ...]
+    fingerprint: str
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def take(self, rows: np.ndarray) -> Dataset:
+        """The dataset of some rows: (n,) bool, or places in any order."""
+        places = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return replace(
+            self,
+            table=self.table.take(places),
+            columns={name: values[places] for name, values in self.columns.items()},
+            truth=self.truth[places],
+            time=None if self.time is None else self.time[places],
+            group=None if self.group is None else self.group[places],
+            hashes=self.hashes[places],
+        )
+
+
+def load(project: Project, model: str) -> Dataset:
+    """Read, understand and check the data of `model`.
+
+    Raises:
+        SpecError: the spec names what is not there, or asks of the data what it cannot be.
+        DataError: the data cannot be read, or there is too little of it.
+    """
+    spec = project.model(model)
+    everything = read(project, model)
+    check_names(project, model, everything)
+    known = known_targets(everything, spec.target)
+    table = everything if known.all() else everything.filter(pa.array(known))
+    understanding = understand(project, model, table)
+    schema = Schema(understanding.features, understanding.target)
+    hashed = understanding.features + understanding.constants
+    columns = conform(table, hashed)
+    truth = conform_truth(table, schema.target)
+    notes = list(understanding.notes)
+    if unknown := int((~known).sum()):
+        notes.insert(0, f"{unknown:,} of {len(known):,} rows have no value of {spec.target} and are left out.")
+    notes += [
+        f"{leak.name} gives the target away: alone it explains {leak.explained:.1%} of {spec.target}. If it is not "
+        f'known when the model is asked: exclude = ["{leak.name}"].'
+        for leak in find_leaks(columns, schema.features, truth, schema.target)
+    ]
+    return Dataset(
+        table=table,
+        schema=schema,
+        columns={feature.name: columns[feature.name] for feature in schema.features},
+        truth=truth,
+        time=row_times(table, spec.time) if spec.time else None,
+        group=row_groups(table, spec.group) if spec.group else None,
+        hashes=row_hashes(columns, hashed),
+        hashed=hashed,
+        fingerprint=table_fingerprint(everything),
+        notes=tuple(notes),
+    )
+
+
+def row_times(table: pa.Table, name: str) -> np.ndarray:
+    """The time of each row: (n,) int64 microseconds. DataError if one has none, for it would have no place in time."""
+    times = conform(table, (Column(name, "time"),))[name]
+    _require_present(times != MISSING_TIME, name, "the time that orders the rows")
+    return times
+
+
+def row_groups(table: pa.Table, name: str) -> np.ndarray:
+    """The group of each row: (n,) object array of str. DataError if one has none."""
+    groups = conform(table, (Column(name, "category"),))[name]
+    _require_present(groups != MISSING_TEXT, name, "the group that keeps rows together")
+    return groups
+
+
+def _require_present(present: np.ndarray, name: str, what: str) -> None:
+    if not present.all():
+        raise DataError(
+            f"{name} is {what}, and {int((~present).sum()):,} rows have no value of it (the first is row "
+            f"{int(np.argmin(present)) + 1}): fill it in, or leave those rows out"
+        )

@@ -1,0 +1,56 @@
+"""Carry promotions that were made in MLflow over to desired state.
+
+This runs in a process of its own beside the gateway, for the gateway imports no MLflow. While MLflow does not answer,
+the gateways go on with what they have.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from mainspring.errors import MainspringError, TrackingError
+from mainspring.lifecycle import promote
+from mainspring.registry import desired, tracking, versions
+from mainspring.registry.tracking import Tracking
+from mainspring.spec import Project
+
+SECONDS_BETWEEN = 0.5
+_log = logging.getLogger(__name__)
+
+
+def follow(project: Project, stop: threading.Event) -> None:
+    """Look at the aliases every half second until `stop` is set."""
+    store: Tracking | None = None
+    complaint = None
+    while True:
+        said = None
+        try:
+            store = store or tracking.connect(project)
+            if store is None:
+                return  # MLflow is not installed, so nobody can move an alias there
+            for model in project.models:
+                follow_once(project, store, model)
+        except MainspringError as error:
+            if isinstance(error, TrackingError):
+                store = None
+            said = str(error)
+            if said != complaint:
+                _log.warning("%s", said)
+        complaint = said
+        if stop.wait(SECONDS_BETWEEN if said is None else 4 * SECONDS_BETWEEN):
+            return
+
+
+def follow_once(project: Project, store: Tracking, model: str) -> bool:
+    """Carry over the champion of one model, if it was moved; whether it was."""
+    champion = store.champion(model)
+    if champion is None or champion == desired.read(project.state).champion(model):
+        return False
+    with promote.promotion_lock(project):  # look again: a promotion of ours may have been half way
+        champion = store.champion(model)
+        if champion is None or champion == desired.read(project.state).champion(model):
+            return False
+        versions.load(project.state, model, champion).verify()
+        promote.apply(project, model, champion, reason="the alias champion was moved in MLflow")
+    return True

@@ -1,0 +1,70 @@
+"""Where a version comes from, as hashes: two fits with equal data, spec and code give the same model."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import mainspring
+from mainspring.registry.versions import Version
+from mainspring.spec import Project, TabularSpec
+
+# What a fit depends on. A change elsewhere, as in the gateway, makes no model stale.
+_CODE = ("data", "evaluation", "runtimes", "schema.py", "spec.py", "tasks")
+_LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "xgboost-cpu", "xgboost", "optuna", "onnx", "skl2onnx", "onnxmltools")
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The three things that make a model stale when they change."""
+
+    data: str
+    spec: str
+    code: str
+
+    def matches(self, version: Version) -> bool:
+        """Whether `version` was fitted from the same."""
+        lineage = version.manifest.lineage
+        return (lineage.data, lineage.spec, lineage.code) == (self.data, self.spec, self.code)
+
+
+def fingerprint(project: Project, model: str, data: str) -> Fingerprint:
+    """The fingerprint of a fit of `model` on data whose own fingerprint is `data`."""
+    spec = project.models[model]
+    return Fingerprint(data, _digest(spec.model_dump_json().encode()), _digest(_own_code(), _users_code(project, spec)))
+
+
+def libraries() -> dict[str, str]:
+    """The versions of what a fit is computed with."""
+    found = {}
+    for name in (*_LIBRARIES, "onnxruntime"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {"mainspring": mainspring.__version__, **found}
+
+
+@cache
+def _own_code() -> bytes:
+    root = Path(mainspring.__file__).parent
+    files = sorted(file for file in root.rglob("*.py") if file.relative_to(root).parts[0] in _CODE)
+    contents = [str(file.relative_to(root)).encode() + b"\0" + file.read_bytes() for file in files]
+    return b"\0".join(contents)
+
+
+def _users_code(project: Project, spec: TabularSpec) -> bytes:
+    """The module that gives the data, where `data` is `module:function` in the project's folder."""
+    module, _, function = spec.data.partition(":")
+    path = project.folder / (module.replace(".", "/") + ".py")
+    return path.read_bytes() if function.isidentifier() and path.is_file() else b""
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()

@@ -1,0 +1,374 @@
+"""The report's plots, as SVG that takes its colours from the page it stands in.
+
+Matplotlib is asked for six marker colours, which are then replaced by CSS variables of the page; so one drawing reads
+well on light, on dark and on paper. Text stays text in the page's own font. Ids get the plot's name in front, because
+several drawings share a page. The same numbers give the same bytes: ids are salted with a constant, no date is kept.
+
+Every function takes plain numbers and returns one `<svg>` element. Figures are small (in points, about a phone's
+width), so that their text is still legible where the page scales them down.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from mainspring.lifecycle.report import Importance, LearningLine
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_LABELS = 12
+MOST_BARS = 20
+
+_INK, _MUTED, _RULE, _ONE, _TWO, _SOFT = "#000001", "#000002", "#000003", "#000004", "#000005", "#000006"
+_COLOURS = {
+    _INK: "currentColor",
+    _MUTED: "var(--muted)",
+    _RULE: "var(--rule)",
+    _ONE: "var(--one)",
+    _TWO: "var(--two)",
+    _SOFT: "var(--soft)",
+}
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mainspring",
+    "text.parse_math": False,  # a label may hold dollar signs
+    "font.size": 8.5,
+    "axes.labelsize": 8.5,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.4,
+    "text.color": _INK,
+    "axes.labelcolor": _MUTED,
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "axes.edgecolor": _RULE,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": _RULE,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "axes.unicode_minus": True,
+}
+_XLINK = "{http://www.w3.org/1999/xlink}href"
+_LONG_FRACTION = re.compile(r"(\.\d\d)\d+")
+
+
+def _drawn(name: str, description: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> str:
+    """The SVG of a figure of `size` inches that `draw` fills. Matplotlib's settings are as before afterwards."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        # The reader's browser has the letters that matplotlib's own font lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return _for_page(buffer.getvalue(), name, description)
+
+
+def _for_page(svg: str, name: str, description: str) -> str:
+    """Matplotlib's SVG file as an element of a page."""
+    root = ElementTree.fromstring(svg)
+    for parent in list(root.iter()):
+        parent.tag = parent.tag.rpartition("}")[2]
+        for child in list(parent):
+            # A style element would apply to the whole page.
+            if child.tag.endswith("}metadata") or (child.tag.endswith("}defs") and child[0].tag.endswith("}style")):
+                parent.remove(child)
+    for element in root.iter():
+        for key, value in list(element.attrib.items()):
+            if key == "id":
+                element.set(key, f"{name}-{value}")
+            elif key == _XLINK:
+                del element.attrib[key]
+                element.set("href", value.replace("#", f"#{name}-"))
+            elif key == "clip-path":
+                element.set(key, value.replace("#", f"#{name}-"))
+            elif key == "style":
+                element.set(key, _page_style(value))
+            elif key != "viewBox":
+                element.set(key, _LONG_FRACTION.sub(r"\1", value))
+    width = root.attrib.pop("width").removesuffix("pt")
+    del root.attrib["height"]
+    root.attrib |= {"role": "img", "aria-label": description, "style": f"--width: {float(width):.0f}"}
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _page_style(style: str) -> str:
+    for marker, colour in _COLOURS.items():
+        style = style.replace(marker, colour)
+    return re.sub(r"font-family: [^;]*(; )?", "", style)
+
+
+def clean(text: str, most: int) -> str:
+    """Text that fits a plot: no control characters (XML has none), and cut after `most` characters."""
+    printable = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    return printable if len(printable) <= most else printable[: most - 1] + "…"
+
+
+def _thousands(value: float, position: int | None = None) -> str:
+    """1500 → 1.5k: short enough for a tick."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{letter}".replace("-", "−")
+    return f"{value:.3g}".replace("-", "−")
+
+
+def _few_ticks(axes: Axes, *, x: int | None = None, y: int | None = None) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    if x is not None:
+        axes.xaxis.set_major_locator(MaxNLocator(x))
+    if y is not None:
+        axes.yaxis.set_major_locator(MaxNLocator(y))
+
+
+def _unit_square(axes: Axes, across: str, up: str) -> None:
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=across, ylabel=up)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+
+
+def intervals(rows: Sequence[tuple[str, float, float | None, float | None]], metric: str) -> str:
+    """Values with their intervals, one below the other: (name, value, low, high), the first one stands out."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for place, (_, value, low, high) in enumerate(rows):
+            colour = _MUTED if place else _ONE
+            if low is not None and high is not None:
+                axes.plot([low, high], [place, place], color=colour, linewidth=2.4, alpha=0.55)
+            axes.plot([value], [place], "o", color=colour, markersize=6)
+        axes.set_yticks(range(len(rows)), [clean(name, 24) for name, *_ in rows])
+        axes.tick_params(axis="y", labelsize=8.5, labelcolor=_INK)
+        axes.set(ylim=(len(rows) - 0.5, -0.6), xlabel=metric)
+        axes.margins(x=0.08)
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        _few_ticks(axes, x=5)
+
+    told = "; ".join(f"{name} {value:.4g}" for name, value, *_ in rows)
+    return _drawn("intervals", f"{metric}: {told}", (4.4, 0.62 + 0.3 * len(rows)), draw)
+
+
+def difference(comparison: dict[str, Any]) -> str:
+    """The difference that the gate judged, its interval, zero, and the margin to exceed; right is better."""
+    value, low, high, margin = (float(comparison[key]) for key in ("difference", "low", "high", "margin"))
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.axvline(0, color=_MUTED, linewidth=1)
+        if margin:
+            axes.axvline(margin, color=_TWO, linewidth=1.2, linestyle=(0, (4, 3)))
+            axes.annotate(
+                f"margin {margin:.3g}",
+                (margin, 1.0),
+                (0, 3),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                ha="left" if margin > 0 else "right",
+                color=_TWO,
+                fontsize=8,
+            )
+        axes.plot([low, high], [0, 0], color=_ONE, linewidth=3, alpha=0.55)
+        axes.plot([value], [0], "o", color=_ONE, markersize=7)
+        reach = max(abs(low), abs(high), abs(margin), 1e-12)
+        least, most = min(0.0, low, margin), max(0.0, high, margin)
+        axes.set(xlim=(least - 0.12 * reach, most + 0.12 * reach), ylim=(-1, 1), yticks=[])
+        axes.set_xlabel("← worse\u00a0\u00a0\u00a0\u00a0\u00a0\u00a0better →")
+        axes.spines["left"].set_visible(False)
+        _few_ticks(axes, x=5)
+
+    return _drawn("difference", f"Difference {value:.3g}, interval {low:.3g} to {high:.3g}", (4.4, 1.15), draw)
+
+
+def learning_curve(lines: Sequence[LearningLine], metric: str) -> str:
+    """The score on rows seen and on rows not seen, by how many rows were learnt from."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        rows = [line.rows for line in lines]
+        low, high = [line.low for line in lines], [line.high for line in lines]
+        axes.fill_between(rows, low, high, color=_ONE, alpha=0.18, linewidth=0)
+        axes.plot(rows, [line.train for line in lines], "s--", color=_TWO, markersize=4, label="rows seen (train)")
+        axes.plot(rows, [line.validation for line in lines], "o-", color=_ONE, markersize=4.5, label="rows not seen")
+        axes.set(xlabel="rows learnt from", ylabel=metric)
+        axes.xaxis.set_major_formatter(_thousands)
+        _few_ticks(axes, x=5, y=5)
+        figure.legend(loc="outside upper left", ncols=2)
+
+    return _drawn("learning", f"Learning curve, {metric} by rows", (4.4, 3.1), draw)
+
+
+def roc(curve: dict[str, Any], at: tuple[float, float] | None) -> str:
+    """The ROC curve; `at` is the (false positive rate, true positive rate) of the threshold in use."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        across, up = curve["false_positive_rate"], curve["true_positive_rate"]
+        axes.fill_between(across, up, color=_ONE, alpha=0.1, linewidth=0)
+        axes.plot(across, up, color=_ONE)
+        _mark(axes, at)
+        _unit_square(axes, "false positive rate", "true positive rate (recall)")
+
+    return _drawn("roc", "ROC curve", (4.4, 3.4), draw)
+
+
+def precision_recall(curve: dict[str, Any], at: tuple[float, float] | None, share: float | None) -> str:
+    """Precision by recall; `at` is the (recall, precision) of the threshold, `share` that of positive rows."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        if share is not None:
+            axes.axhline(share, color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.fill_between(curve["recall"], curve["precision"], color=_ONE, alpha=0.1, linewidth=0)
+        axes.plot(curve["recall"], curve["precision"], color=_ONE)
+        _mark(axes, at)
+        _unit_square(axes, "recall", "precision")
+
+    return _drawn("precision-recall", "Precision by recall", (4.4, 3.4), draw)
+
+
+def _mark(axes: Axes, at: tuple[float, float] | None) -> None:
+    """A dot where the threshold in use stands on the curve."""
+    if at is not None:
+        axes.plot([at[0]], [at[1]], "o", color=_TWO, markersize=7, zorder=5, clip_on=False)
+
+
+def calibration(curve: dict[str, Any]) -> str:
+    """How often what was predicted came true, with intervals; below, how many rows each bin has."""
+
+    def draw(figure: Figure) -> None:
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+        predicted, observed = curve["predicted"], np.asarray(curve["observed"])
+        reach = np.maximum([observed - curve["low"], np.asarray(curve["high"]) - observed], 0.0)
+        above.plot([0, 1], [0, 1], color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        above.errorbar(
+            predicted, observed, reach, fmt="o-", color=_ONE, markersize=4.5, linewidth=1.3, elinewidth=1.5, capsize=2.5
+        )
+        _unit_square(above, "", "observed share")
+        below.bar(predicted, curve["count"], width=0.022, color=_SOFT)
+        below.set(xlabel="predicted probability", ylabel="rows", ylim=(0, 1.15 * max(curve["count"])))
+        below.yaxis.set_major_formatter(_thousands)
+        below.grid(axis="x", visible=False)
+        _few_ticks(below, y=2)
+
+    return _drawn("calibration", "Calibration: observed share by predicted probability", (4.4, 3.7), draw)
+
+
+def most_frequent(counts: np.ndarray, most: int = MOST_LABELS) -> np.ndarray:
+    """The positions of the `most` labels with the most rows, in the order of the labels."""
+    return np.sort(np.argsort(-counts.sum(axis=1), kind="stable")[:most])
+
+
+def confusion(counts: np.ndarray, labels: Sequence[str]) -> str:
+    """Counts, (k, k), and the share of each true class's rows; of many labels the most frequent."""
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    kept = most_frequent(counts)
+    counts, shares = counts[np.ix_(kept, kept)], shares[np.ix_(kept, kept)]
+    names = [clean(labels[place], 14) for place in kept]
+    many = len(kept) > 5
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.set(xlim=(-0.5, len(kept) - 0.5), ylim=(len(kept) - 0.5, -0.5))
+        for (row, column), share in np.ndenumerate(shares):
+            axes.fill_between(
+                [column - 0.48, column + 0.48],
+                row - 0.48,
+                row + 0.48,
+                color=_ONE,
+                alpha=float(0.04 + 0.5 * share),
+                lw=0,
+            )
+            told = f"{share:.0%}" if many else f"{counts[row, column]:,}\n{share:.1%}"
+            axes.text(
+                column, row, told, ha="center", va="center", fontsize=7.5 if many else 9, linespacing=1.35, color=_INK
+            )
+        turned = (
+            {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 28 / len(kept) else {}
+        )
+        axes.set_xticks(range(len(kept)), names, **turned)
+        axes.set_yticks(range(len(kept)), names)
+        axes.set(xlabel="predicted", ylabel="true")
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+
+    side = 3.4 if not many else 1.5 + 0.4 * len(kept)
+    return _drawn("confusion", "Confusion matrix", (4.4 if not many else side + 0.8, side), draw)
+
+
+def residuals(histogram: dict[str, Any]) -> str:
+    """How the errors are spread; the dashed lines hold nine of ten between them."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        edges, counts = np.asarray(histogram["edges"]), histogram["counts"]
+        axes.bar(edges[:-1], counts, width=np.diff(edges) * 0.94, align="edge", color=_SOFT)
+        axes.axvline(0, color=_MUTED, linewidth=1)
+        for key in ("0.05", "0.95"):
+            axes.axvline(histogram["quantiles"][key], color=_TWO, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.set(xlabel="residual (predicted − true)", ylabel="rows")
+        axes.xaxis.set_major_formatter(_thousands)
+        axes.yaxis.set_major_formatter(_thousands)
+        axes.grid(axis="x", visible=False)
+        _few_ticks(axes, x=6, y=4)
+
+    return _drawn("residuals", "Histogram of residuals", (4.4, 3.1), draw)
+
+
+def predicted_against_true(points: dict[str, Any], target: str) -> str:
+    """One dot a row; on the line, what was predicted is what came true."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        truth, predicted = np.asarray(points["truth"]), np.asarray(points["predicted"])
+        both = np.concatenate([truth, predicted])
+        axes.plot([both.min(), both.max()], [both.min(), both.max()], color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.scatter(truth, predicted, s=9, color=_ONE, alpha=0.45, linewidths=0)
+        axes.set(xlabel=f"true {clean(target, 30)}", ylabel="predicted")
+        axes.xaxis.set_major_formatter(_thousands)
+        axes.yaxis.set_major_formatter(_thousands)
+        _few_ticks(axes, x=5, y=5)
+
+    return _drawn("predicted", "Predicted against true values", (4.4, 3.4), draw)
+
+
+def importance(bars: Sequence[Importance], metric: str) -> str:
+    """What shuffling a column costs, the dearest first, with the range over shuffles."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for place, bar in enumerate(bars):
+            axes.barh(place, bar.mean, height=0.62, color=_SOFT)
+            axes.plot([bar.low, bar.high], [place, place], color=_INK, linewidth=1.2)
+        axes.axvline(0, color=_MUTED, linewidth=1)
+        axes.set_yticks(range(len(bars)), [clean(bar.column, 24) for bar in bars])
+        axes.tick_params(axis="y", labelcolor=_INK)
+        axes.set(ylim=(len(bars) - 0.4, -0.6), xlabel=f"loss of {metric} when shuffled")
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        _few_ticks(axes, x=5)
+
+    return _drawn("importance", "Permutation importance", (4.4, 0.75 + 0.235 * len(bars)), draw)

@@ -1,0 +1,66 @@
+"""Moving the champion: in MLflow, in desired state, in the history, in this order.
+
+The alias is moved first because it is the truth; should the process die before desired state follows, the next follower
+or promotion carries it through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mainspring.errors import RegistryError
+from mainspring.registry import desired, history, tracking, versions
+from mainspring.registry.files import lock
+from mainspring.registry.history import EventKind
+from mainspring.spec import Project
+
+
+@contextmanager
+def promotion_lock(project: Project) -> Iterator[None]:
+    """One change of champions at a time in a project."""
+    with lock(project.state / ".promotion.lock", what="a promotion", timeout=30.0):
+        yield
+
+
+def promote(project: Project, model: str, version: str, *, reason: str, kind: EventKind = "promote") -> None:
+    """Make `version` the champion of `model`.
+
+    Raises:
+        RegistryError: there is no such version, or its files are damaged.
+        TrackingError: MLflow does not answer, so nothing was changed.
+    """
+    project.model(model)
+    found = versions.load(project.state, model, version)
+    found.verify()
+    store = tracking.connect(project)
+    with promotion_lock(project):
+        if store:
+            store.record(found)
+            store.set_alias(model, tracking.CHAMPION, version)
+        apply(project, model, version, reason=reason, kind=kind)
+
+
+def apply(project: Project, model: str, version: str, *, reason: str, kind: EventKind = "promote") -> None:
+    """Let the gateways follow a champion that MLflow knows already. Call it under `promotion_lock`."""
+    if desired.read(project.state).champion(model) == version:
+        return
+    desired.set_champion(project.state, model, version)
+    history.append(project.state, model, kind, version, reason)
+
+
+def rollback(project: Project, model: str) -> str:
+    """Go back to the champion before; its version.
+
+    Raises:
+        RegistryError: there is none before.
+    """
+    project.model(model)
+    champion = desired.read(project.state).champion(model)
+    if champion is None:
+        raise RegistryError(f"{model} has no champion yet: fit it first")
+    before = history.previous_champion(project.state, model, champion)
+    if before is None:
+        raise RegistryError(f"version {champion} is the first champion of {model}: there is none to go back to")
+    promote(project, model, before, reason=f"rolled back from version {champion}", kind="rollback")
+    return before

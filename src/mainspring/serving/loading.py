@@ -1,0 +1,104 @@
+"""One version in memory: verified, loaded, warmed, and proven with its golden examples before anyone may ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from mainspring.errors import RequestError
+from mainspring.registry import versions
+from mainspring.registry.versions import Manifest
+from mainspring.runtimes import golden, onnx
+from mainspring.runtimes.onnx import OnnxRuntime, Outputs, Stop
+from mainspring.runtimes.records import RecordCodec
+from mainspring.schema import Columns
+
+_WARM_RUNS = 3
+_SLOW_SECONDS = 0.005
+
+
+class LoadedVersion:
+    """A version that can answer. Requests lease it; once retired it is dropped when the last lease ends.
+
+    `slow` says that one row takes so long that even a small request should leave the event loop.
+    The leases are counted on the event loop only, so that they need no lock.
+    """
+
+    def __init__(self, manifest: Manifest, runtime: OnnxRuntime, codec: RecordCodec, example: dict[str, Any]) -> None:
+        self.manifest = manifest
+        self.runtime = runtime
+        self.codec = codec
+        self.example = example
+        self.loaded_at = datetime.now(UTC)
+        self.slow = False
+        self.leases = 0
+        self._when_drained: Callable[[], None] | None = None
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.manifest.model
+
+    @property
+    def name(self) -> str:
+        """The version's name."""
+        return self.manifest.version
+
+    def predict(self, columns: Columns, stop: Stop | None = None) -> Outputs:
+        """Answer for the rows of `columns`.
+
+        Raises:
+            RequestError: a row has no finite answer, as when a number is too large for the model's arithmetic.
+        """
+        outputs = self.runtime.predict(columns, stop)
+        numbers = outputs.values if outputs.values is not None else outputs.probabilities
+        # A sum is finite only if every term is, and costs a third of looking at each.
+        if not np.isfinite(numbers.sum()) and not (finite := np.isfinite(numbers)).all():  # type: ignore[union-attr]
+            row = int(np.argmin(finite.reshape(len(outputs), -1).all(axis=1)))
+            raise RequestError("the model has no finite answer for this record: a number in it is too large", f"$[{row}]")
+        return outputs
+
+    def release(self) -> None:
+        """End a lease."""
+        self.leases -= 1
+        if self._when_drained and not self.leases:
+            self._when_drained()
+
+    def retire(self, when_drained: Callable[[], None]) -> None:
+        """No new leases come; call `when_drained` once the last one ends."""
+        self._when_drained = when_drained
+        if not self.leases:
+            when_drained()
+
+    def prove(self) -> None:
+        """Really predict a golden example, as readiness does. Raises whatever goes wrong."""
+        self.predict(self.codec.convert([self.example])[0])
+
+
+def load(state: Path, model: str, version: str) -> LoadedVersion:
+    """Read a version from its folder and prove it. Takes a while: for a worker thread.
+
+    Raises:
+        RegistryError: it is missing or damaged.
+        RuntimeLoadError: it cannot be loaded, or answers its golden examples otherwise than when it was made.
+    """
+    found = versions.load(state, model, version)
+    found.verify()
+    examples = found.golden()
+    schema = found.manifest.schema
+    runtime, codec = OnnxRuntime(found.file(onnx.FILE_NAME), schema), RecordCodec(schema)
+    golden.check(runtime, codec, examples.records, examples.answers, examples.tolerance)
+    loaded = LoadedVersion(found.manifest, runtime, codec, examples.records[0])
+    loaded.slow = min(_timed(loaded.prove) for _ in range(_WARM_RUNS)) > _SLOW_SECONDS
+    return loaded
+
+
+def _timed(work: Callable[[], None]) -> float:
+    started = perf_counter()
+    work()
+    return perf_counter() - started

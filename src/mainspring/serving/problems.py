@@ -1,0 +1,82 @@
+"""What a client is told when a request fails: one error, written as each protocol writes errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+import msgspec
+
+from mainspring.errors import MainspringError, RequestError
+from mainspring.runtimes.strict_json import BrokenJsonError, shown
+from mainspring.serving.messages import Headers, Reply
+
+CODES = {
+    400: "bad_request",
+    401: "key_missing",
+    403: "key_refused",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "body_too_slow",
+    409: "conflict",
+    413: "too_large",
+    415: "wrong_content_type",
+    422: "invalid_record",
+    429: "too_many_requests",
+    500: "internal",
+    503: "unavailable",
+}
+# MLflow's names for them: mlflow.protos.databricks_pb2.ErrorCode
+_MLFLOW_CODES = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    405: "ENDPOINT_NOT_FOUND",
+    429: "REQUEST_LIMIT_EXCEEDED",
+    500: "INTERNAL_ERROR",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
+_MLFLOW_PATHS = ("/invocations", "/ping", "/health", "/version")
+_RETRY_SECONDS = 1
+
+
+class Problem(MainspringError):  # noqa: N818 -- RFC 9457's word for what an API answers when it does not answer
+    """A request fails with `status`; `place` is where in the request, where that can be told."""
+
+    def __init__(self, status: int, message: str, place: str | None = None, headers: Headers = ()) -> None:
+        super().__init__(message)
+        self.status, self.message, self.place = status, message, place
+        self.headers: Headers = headers
+        if status in (429, 503):
+            self.headers = (*headers, (b"retry-after", b"%d" % _RETRY_SECONDS))
+
+    @classmethod
+    def of(cls, error: RequestError) -> Problem:
+        """What a record that does not fit the schema is answered."""
+        return cls(400 if isinstance(error, BrokenJsonError) else 422, str(error), error.place)
+
+
+def unknown(what: str, name: str, there: Iterable[str]) -> Problem:
+    """404, with the names there are."""
+    names = sorted(there)
+    close = get_close_matches(name[:100], names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return Problem(404, f"no {what} {shown(name)!r}; there are: {', '.join(names) or 'none'}{hint}")
+
+
+def reply(problem: Problem, path: str) -> Reply:
+    """The problem as the protocol at `path` writes errors."""
+    if path.startswith("/v2"):
+        at = f"{problem.place}: " if problem.place not in (None, "$") else ""
+        status = 400 if problem.status == 422 else problem.status  # the protocol has no other word for a bad request
+        content: dict[str, object] = {"error": f"{at}{problem.message}"}
+    elif path in _MLFLOW_PATHS:
+        at = f"{problem.place}: " if problem.place not in (None, "$") else ""
+        status = 400 if problem.status == 422 else problem.status
+        code = _MLFLOW_CODES.get(problem.status, "BAD_REQUEST")
+        content = {"error_code": code, "message": f"{at}{problem.message}"}
+    else:
+        status = problem.status
+        error = {"code": CODES.get(status, "error"), "message": problem.message}
+        content = {"error": error if problem.place is None else {**error, "place": problem.place}}
+    return Reply(status, msgspec.json.encode(content), headers=problem.headers)

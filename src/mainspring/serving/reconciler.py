@@ -1,0 +1,126 @@
+"""Makes what is live equal to desired state: load, warm, prove with golden examples, flip, drain, unload.
+
+The file is looked at a few times a second. Each model goes its own way, so that one that loads slowly or fails does not
+hold up another. A version that fails is tried again after 1, 2, 4, … 60 seconds (a file may be restored), or as soon as
+something else is wanted; until then the version that was live goes on answering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from mainspring.errors import MainspringError, RegistryError
+from mainspring.registry import desired
+from mainspring.serving.loading import LoadedVersion, load
+from mainspring.serving.metrics import Metrics
+from mainspring.serving.slots import Slot, Slots
+from mainspring.serving.watching import WatchedFile
+
+log = logging.getLogger("mainspring.serving")
+
+_LONGEST_WAIT = 60.0
+
+
+class Reconciler:
+    """Follows the desired state in `state`, and fills `slots`. All but the loading happens on the event loop."""
+
+    def __init__(self, state: Path, slots: Slots, metrics: Metrics, on_change: Callable[[], None]) -> None:
+        self._state = state
+        self._slots = slots
+        self._metrics = metrics
+        self._on_change = on_change
+        self._file = WatchedFile(desired.path(state))
+        self._loaders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="load")
+        self._known = False
+
+    def look(self) -> None:
+        """See what is wanted, and begin what there is to do. Call it often."""
+        if self._file.changed():
+            self._read()
+        for slot in self._slots:
+            waiting = slot.error is not None and time.monotonic() < slot.retry_at
+            if not slot.reached and not waiting and (slot.task is None or slot.task.done()):
+                slot.task = asyncio.create_task(self._bring(slot), name=f"bring {slot.name}")
+            self._slots.forget(slot)
+
+    async def settle(self) -> None:
+        """Do what there is to do, and return when each model has arrived or failed."""
+        self.look()
+        await asyncio.gather(*(slot.task for slot in self._slots if slot.task))
+
+    async def settle_one(self, slot: Slot) -> None:
+        """As `settle`, for one model, and without waiting for its next try if it failed."""
+        slot.retry_at = 0.0
+        self.look()
+        if slot.task:
+            await asyncio.shield(slot.task)
+
+    async def close(self) -> None:
+        """Stop following. What is live stays."""
+        for slot in self._slots:
+            if slot.task:
+                slot.task.cancel()
+        self._loaders.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self) -> None:
+        if self._known and not desired.path(self._state).exists():
+            log.error("%s is gone: what is live stays live", desired.path(self._state))
+            return
+        try:
+            wanted = desired.read(self._state)
+        except (RegistryError, OSError) as error:
+            log.error("what is live stays live: %s", error)
+            return
+        self._known = desired.path(self._state).exists()
+        self._slots.want(wanted.models)
+
+    async def _bring(self, slot: Slot) -> None:
+        """Bring one model to where it is wanted, wherever that moves meanwhile."""
+        while not slot.reached:
+            wanted = slot.wanted
+            if wanted is None:
+                self._flip(slot, None)
+                return
+            started = time.monotonic()
+            try:
+                loaded = await asyncio.get_running_loop().run_in_executor(
+                    self._loaders, load, self._state, slot.name, wanted
+                )
+            except Exception as error:
+                if slot.wanted != wanted:
+                    continue
+                self._failed(slot, wanted, error)
+                return
+            if slot.wanted == wanted:
+                self._flip(slot, loaded)
+                log.info("%s version %s is live, after %.2f s", slot.name, wanted, time.monotonic() - started)
+
+    def _flip(self, slot: Slot, loaded: LoadedVersion | None) -> None:
+        before, slot.live = slot.live, loaded
+        slot.error, slot.failures = None, 0
+        if loaded:
+            self._metrics.reloads.labels(slot.name, "ok").inc()
+            self._metrics.info.labels(slot.name, loaded.name).set(1)
+        if before:
+            self._metrics.info.labels(slot.name, before.name).set(0)
+            name = before.name
+            before.retire(lambda: log.info("%s version %s is unloaded", slot.name, name))
+        self._on_change()
+
+    def _failed(self, slot: Slot, version: str, error: Exception) -> None:
+        what = str(error) if isinstance(error, MainspringError) else f"{type(error).__name__}: {error}"
+        slot.error = f"version {version}: {what}"
+        slot.retry_at = time.monotonic() + min(2.0**slot.failures, _LONGEST_WAIT)
+        slot.failures += 1
+        self._metrics.reloads.labels(slot.name, "failed").inc()
+        stays = f"version {slot.live.name} stays live" if slot.live else "nothing is live"
+        # A defect of ours deserves its traceback; a damaged version does not.
+        unexpected = None if isinstance(error, MainspringError) else error
+        log.error("%s version %s does not go live, %s: %s", slot.name, version, stays, what, exc_info=unexpected)
+        self._on_change()

@@ -1,0 +1,171 @@
+"""Classification and regression on a table: search, calibrate, choose the threshold, fit on all that may be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mainspring.data import splits
+from mainspring.data.dataset import Dataset
+from mainspring.errors import DataError
+from mainspring.evaluation.curves import threshold_for
+from mainspring.evaluation.metrics import Predictions, score
+from mainspring.schema import Schema
+from mainspring.spec import ClassificationSpec, TabularSpec
+from mainspring.tasks.candidates import KINDS
+from mainspring.tasks.features import fit_transform
+from mainspring.tasks.model import Calibration, FittedModel, decide
+from mainspring.tasks.search import Fold, Rows, Search, Trial, fit_member, predictions, prepare, search
+
+SEARCH_ROWS = 40_000
+_LEARNING_SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
+
+Progress = Callable[[Trial, Trial], None]
+
+
+@dataclass(frozen=True)
+class LearningPoint:
+    """How a fit on so many rows does on rows that it saw, and on rows that it did not (a score a fold)."""
+
+    rows: int
+    train: float
+    validation: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit gives.
+
+    `out_of_fold` are the predictions, calibrated and decided, of the searched rows while they were held out, with their
+    `out_of_fold_truth`.
+    """
+
+    model: FittedModel
+    metric: str
+    search: Search
+    out_of_fold: Predictions
+    out_of_fold_truth: np.ndarray
+    learning_curve: tuple[LearningPoint, ...]
+
+
+def default_metric(schema: Schema) -> str:
+    """What "better" means where the spec does not say: ROC AUC for two classes, log loss for more, RMSE for numbers."""
+    if not schema.target.labels:
+        return "rmse"
+    return "roc_auc" if len(schema.target.labels) == 2 else "log_loss"
+
+
+def metric_of(spec: TabularSpec, schema: Schema) -> str:
+    """The metric that the spec names, or the default."""
+    return getattr(spec, "metric", None) or default_metric(schema)
+
+
+def fit(dataset: Dataset, spec: TabularSpec, *, progress: Progress = lambda trial, best: None) -> Fitted:
+    """Fit the best candidate on all rows of `dataset`, which must be the fit side of the split alone.
+
+    Raises:
+        DataError: there is nothing to learn from.
+    """
+    features = tuple(column for column in dataset.schema.features if column.kind not in ("text", "identifier"))
+    if not features:
+        raise DataError("no column is left to learn from: see what was dropped, and override kinds in the spec")
+    schema = Schema(features, dataset.schema.target)
+    metric = metric_of(spec, schema)
+    some = _searched(dataset)
+    rows = _rows(some, schema, spec)
+    folds = prepare(rows, _folds(some, spec), spec.seed)
+    found = search(
+        rows,
+        folds,
+        kinds=spec.candidates,
+        metric=metric,
+        trials=spec.budget.trials,
+        seconds=spec.budget.seconds,
+        seed=spec.seed,
+        progress=progress,
+    )
+    known = ~np.isnan(found.out_of_fold[:, 0])
+    held_out, truth = found.out_of_fold[known], rows.truth[known]
+    calibration = threshold = None
+    if rows.classes:
+        calibration = Calibration.fit(held_out, truth)
+        held_out = calibration.apply(held_out)
+        if rows.classes == 2:
+            threshold = threshold_for(metric, truth, held_out[:, 1])
+    model = _final(dataset, schema, spec, found)
+    return Fitted(
+        model=replace(model, calibration=calibration, threshold=threshold),
+        metric=metric,
+        search=found,
+        out_of_fold=decide(held_out, threshold) if rows.classes else predictions(held_out, 0),
+        out_of_fold_truth=truth,
+        learning_curve=_learning_curve(rows, folds, found, metric, spec.seed),
+    )
+
+
+def _rows(dataset: Dataset, schema: Schema, spec: TabularSpec) -> Rows:
+    columns = {column.name: dataset.columns[column.name] for column in schema.features}
+    weights = None
+    if isinstance(spec, ClassificationSpec) and spec.class_weight == "balanced":
+        counts = np.bincount(dataset.truth, minlength=len(schema.target.labels))
+        weights = len(dataset) / (np.count_nonzero(counts) * np.maximum(counts, 1))[dataset.truth]
+    return Rows(schema, columns, dataset.truth, weights)
+
+
+def _searched(dataset: Dataset) -> Dataset:
+    """At most SEARCH_ROWS of the rows, chosen by their content; whole groups, and in the order of the data."""
+    if len(dataset) <= SEARCH_ROWS:
+        return dataset
+    keys = dataset.hashes
+    if dataset.group is not None:
+        _, group = np.unique(dataset.group, return_inverse=True)
+        first = np.full(group.max() + 1, np.iinfo(np.uint64).max, dtype=np.uint64)
+        np.minimum.at(first, group, dataset.hashes)
+        keys = first[group]
+    # The split is by the same hashes: mixed once more, they are independent of it.
+    keys = keys * np.uint64(0x9E3779B97F4A7C15)
+    return dataset.take(np.sort(np.argsort(keys, kind="stable")[:SEARCH_ROWS]))
+
+
+def _folds(dataset: Dataset, spec: TabularSpec) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    made = []
+    for train, validation in splits.folds(dataset, spec.folds, spec.seed):
+        _, watched = splits.inner_split(dataset, train, spec.seed)
+        made.append((train, validation, np.flatnonzero(np.isin(train, watched))))
+    return made
+
+
+def _final(dataset: Dataset, schema: Schema, spec: TabularSpec, found: Search) -> FittedModel:
+    rows = _rows(dataset, schema, spec)
+    featurizer, matrix = fit_transform(rows.columns, schema.features, rows.encoding_target(), seed=spec.seed)
+    members = []
+    for trial, weight in found.chosen:
+        member = fit_member(KINDS[trial.kind], trial.parameters, rows, matrix, seed=spec.seed)
+        members.append(replace(member, weight=weight))
+    return FittedModel(schema, featurizer, tuple(members))
+
+
+def _learning_curve(rows: Rows, folds: list[Fold], found: Search, metric: str, seed: int) -> tuple[LearningPoint, ...]:
+    """The heaviest chosen member, fitted on growing shares of each fold's training rows."""
+    trial = max(found.chosen, key=lambda pair: pair[1])[0]
+    kind, points = KINDS[trial.kind], []
+    generator = np.random.default_rng(seed)
+    orders = [generator.permutation(len(fold.train)) for fold in folds]
+    for share in _LEARNING_SHARES:
+        train_scores, scores, sizes = [], [], []
+        for fold, order in list(zip(folds, orders, strict=True))[-2:]:  # two folds show the trend
+            some = np.sort(order[: max(20, int(share * len(order)))])
+            try:
+                member = fit_member(kind, trial.parameters, rows.take(fold.train[some]), fold.matrix[some], seed=seed)
+                raw = member.predict(fold.validation_matrix, rows.classes)
+                seen = member.predict(fold.matrix[some], rows.classes)
+                scores.append(score(metric, rows.truth[fold.validation], predictions(raw, rows.classes)))
+                train_scores.append(score(metric, rows.truth[fold.train[some]], predictions(seen, rows.classes)))
+            except DataError:
+                continue  # so few rows that only one class is among them
+            sizes.append(len(some))
+        if scores:
+            points.append(LearningPoint(int(np.mean(sizes)), float(np.mean(train_scores)), tuple(scores)))
+    return tuple(points)
