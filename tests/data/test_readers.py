@@ -261,6 +261,17 @@ def test_two_projects_may_have_modules_of_one_name(project, tmp_path):
         assert read(project("same:rows"), "m")["a"].to_pylist() == [int("1" * number)]
 
 
+def test_what_is_installed_in_the_project_stays_imported(project, tmp_path, monkeypatch):
+    library = tmp_path / ".venv" / "site-packages"
+    library.mkdir(parents=True)
+    (library / "library_of_project.py").write_text("")
+    (tmp_path / "prepare.py").write_text("import library_of_project\ndef rows(): return [{'a': 1}]\n")
+    monkeypatch.syspath_prepend(library)
+    read(project("prepare:rows"), "m")
+    assert "prepare" not in sys.modules
+    assert sys.modules.pop("library_of_project")
+
+
 @pytest.fixture
 def sqlite(tmp_path: Path) -> Path:
     path = tmp_path / "shop.db"

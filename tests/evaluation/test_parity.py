@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -69,3 +71,8 @@ def test_what_is_not_finite_fails_even_on_both_sides(number, side):
 def test_what_cannot_be_compared_fails(expected, served):
     with pytest.raises(ParityError, match=r"shape|no rows"):
         check_values(expected, served)
+
+
+def test_the_gateway_gets_numpy_and_nothing_heavier():
+    program = "import sys, mainspring.evaluation.parity; print({'scipy', 'sklearn'} & set(sys.modules) or 'light')"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "light"

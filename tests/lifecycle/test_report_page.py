@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from html.parser import HTMLParser
+from typing import Any
 from xml.etree import ElementTree
 
 import msgspec
@@ -9,6 +11,8 @@ import numpy as np
 import pytest
 
 from mainspring.evaluation import curves
+from mainspring.evaluation.comparison import Comparison
+from mainspring.evaluation.gate import decide
 from mainspring.lifecycle.report import (
     CrossValidation,
     DataSection,
@@ -27,26 +31,12 @@ def estimate(value: float, half: float, method: str = "bootstrap (BCa, 2000 resa
     return {"value": value, "low": value - half, "high": value + half, "method": method}
 
 
-def verdict(decision: str, against: str, metric: str, champion: float, challenger: float, **more: float) -> dict:
-    comparison = {
-        "metric": metric,
-        "champion": champion,
-        "challenger": challenger,
-        "test": "DeLong" if metric == "roc_auc" else "paired bootstrap (studentised)",
-        "rows": 9214,
-        "clusters": 100,
-        "significance": 0.05,
-        "confidence": 0.9,
-        **more,
-    }
-    reason = (
-        f"{metric} {challenger:.4g} against {champion:.4g} on 9214 rows in 100 clusters, a gain of "
-        f"{more['difference']:.3g} (90% interval {more['low']:.3g} to {more['high']:.3g}); better by more than the "
-        f"margin of {more['margin']:g} (p = {more['p_better']:.2g} ≤ 0.05, {comparison['test']})"
-    )
-    return {"decision": decision, "reason": reason, "comparison": comparison, "against": against}
+def verdict(against: str, **found: Any) -> dict:
+    comparison = Comparison(**{"test": "paired bootstrap", "clusters": None, "significance": 0.05, **found})
+    return {**decide(comparison).as_dict(), "against": against}
 
 
+@cache
 def binary_report() -> Report:
     random = np.random.default_rng(0)
     scores = random.beta(1.6, 5.5, 9214)
@@ -145,17 +135,18 @@ def binary_report() -> Report:
         importance=importance,
         parity={"rows": 256, "max_difference": 2.9e-7, "tolerance": 1e-5, "disagreements": 0},
         verdict=verdict(
-            "promote",
             "version 3",
-            "roc_auc",
-            0.7311,
-            0.7437,
+            metric="roc_auc",
+            champion=0.7311,
+            challenger=0.7437,
             difference=0.0126,
             low=0.0081,
             high=0.0172,
             margin=0.002,
             p_better=0.00021,
             p_not_better=0.9998,
+            rows=9214,
+            clusters=100,
         ),
     )
 
@@ -191,21 +182,21 @@ def classes_report(labels: tuple[str, ...] = ("setosa", "versicolor", "virginica
             LearningLine(960, 0.298, 0.3124, 0.294, 0.33),
         ],
         holdout={"log_loss": estimate(0.3211, 0.0391), "accuracy": estimate(0.893, 0.035)},
-        baseline={"log_loss": estimate(1.0986, 0.003), "accuracy": estimate(0.34, 0.053)},
+        baseline={"log_loss": estimate(0.3402, 0.031), "accuracy": estimate(0.34, 0.053)},
         curves={"confusion": confusion.tolist(), "expected_calibration_error": 0.021},
         importance=[Importance("petal_length", 0.61, 0.52, 0.7), Importance("sepal_length", -0.004, -0.02, 0.01)],
         verdict=verdict(
-            "insufficient evidence",
             "baseline",
-            "log_loss",
-            1.0986,
-            0.3211,
-            difference=0.7775,
-            low=0.741,
-            high=0.812,
+            metric="log_loss",
+            champion=0.3402,
+            challenger=0.3211,
+            difference=0.0191,
+            low=-0.0083,
+            high=0.0468,
             margin=0.0,
-            p_better=1e-9,
-            p_not_better=1.0,
+            p_better=0.12,
+            p_not_better=0.88,
+            rows=300,
         ),
     )
 
@@ -259,19 +250,307 @@ def regression_report() -> Report:
             "predicted": {"truth": truth[:500].tolist(), "predicted": predicted[:500].tolist()},
         },
         verdict=verdict(
-            "reject",
             "version 11",
-            "rmse",
-            46310.0,
-            46890.0,
+            metric="rmse",
+            champion=46310.0,
+            challenger=46890.0,
             difference=-580.0,
             low=-1090.0,
             high=-72.0,
             margin=0.0,
             p_better=0.97,
             p_not_better=0.031,
+            rows=4000,
         ),
     )
 
 
 REPORTS = {"binary": binary_report, "classes": classes_report, "regression": regression_report}
+
+
+@cache
+def page_of(name: str) -> str:
+    return render(REPORTS[name]())
+
+
+def without_plots(report: Report, **changes: Any) -> Report:
+    """The same report with next to nothing to draw: quick to render."""
+    verdict = {**report.verdict, "comparison": None}
+    bare = {"curves": {}, "importance": [], "learning_curve": [], "holdout": {}, "verdict": verdict}
+    return msgspec.structs.replace(report, **(bare | changes))
+
+
+class Page(HTMLParser):
+    """A page taken apart: it fails on an element that is not closed, and on an id that is used twice."""
+
+    VOID = frozenset({"meta", "link", "br"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: set[str] = set()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.elements.append((tag, attributes))
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if "id" in attributes:
+            assert attributes["id"] not in self.ids
+            self.ids.add(attributes["id"])
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+    @property
+    def tags(self) -> set[str]:
+        return {tag for tag, _ in self.elements}
+
+
+def drawings(html: str) -> dict[str, ElementTree.Element]:
+    """The plots by their name: each is well-formed XML of its own."""
+    found = {}
+    for svg in re.findall(r"<svg.*?</svg>", html, re.DOTALL):
+        root = ElementTree.fromstring(svg)
+        if root.get("role") == "img":
+            found[root.find("g").get("id").removesuffix("-figure_1")] = root
+    return found
+
+
+def plain(html: str) -> str:
+    return re.sub(r"\s+", " ", Page(html).text)
+
+
+@pytest.fixture(scope="module", params=sorted(REPORTS))
+def page(request: pytest.FixtureRequest) -> str:
+    return page_of(request.param)
+
+
+def test_every_section_stands_on_a_well_formed_page(page: str) -> None:
+    assert {*SECTIONS, "plots"} <= Page(page).ids
+    assert drawings(page)
+
+
+def test_the_page_asks_for_nothing_and_runs_nothing(page: str) -> None:
+    found = Page(page)
+    assert not found.tags & {"script", "img", "iframe", "object", "embed", "form"}
+    for _, attributes in found.elements:
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name in ("href", "src", "xlink:href"):
+                assert value.startswith(("#", "data:,"))
+            assert "url(" not in (value or "") or re.fullmatch(r"url\(#[\w-]+\)", value)
+    style = page.split("<style>")[1].split("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_every_reference_inside_the_page_leads_somewhere(page: str) -> None:
+    found = Page(page)
+    wanted = {attributes["href"] for _, attributes in found.elements if (attributes.get("href") or "").startswith("#")}
+    wanted |= {attributes["clip-path"][4:-1] for _, attributes in found.elements if "clip-path" in attributes}
+    assert {reference[1:] for reference in wanted} <= found.ids
+
+
+def test_plots_take_their_colours_from_the_page(page: str) -> None:
+    assert not re.search(r"(fill|stroke): #", page)
+    assert "currentColor" in page
+    assert "font-family: 'DejaVu" not in page
+
+
+@pytest.mark.parametrize(
+    ("name", "plots"),
+    [
+        ("binary", {"roc", "precision-recall", "calibration", "confusion"}),
+        ("classes", {"confusion"}),
+        ("regression", {"residuals", "predicted"}),
+    ],
+)
+def test_each_task_has_its_plots(name: str, plots: set[str]) -> None:
+    always = {"intervals", "learning", "importance", "difference"}
+    assert set(drawings(page_of(name))) == always | plots
+
+
+def test_the_same_report_gives_the_same_bytes_and_leaves_matplotlib_as_it_was() -> None:
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    first = page_of("binary")
+    matplotlib.rcParams["font.size"] = 30
+    try:
+        assert render(binary_report()) == first
+        assert matplotlib.rcParams["font.size"] == 30
+    finally:
+        matplotlib.rcParams["font.size"] = before["font.size"]
+    assert dict(matplotlib.rcParams) == before
+    assert render(without_plots(binary_report(), seconds=1.0)) != render(without_plots(binary_report()))
+
+
+def test_the_report_survives_json() -> None:
+    report = binary_report()
+    assert render(msgspec.json.decode(msgspec.json.encode(report), type=Report)) == page_of("binary")
+
+
+def test_the_headline_says_version_verdict_and_metric() -> None:
+    text = plain(page_of("binary"))
+    assert "delay version 4" in text
+    assert "2 March 2026, 08:41 UTC" in text
+    assert "ROC AUC 0.7437 against 0.7311" in text
+    assert "95\u00a0% interval" in Page(page_of("binary")).text
+    assert "0.732 to 0.756" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "badge"), [("binary", "promote"), ("classes", "insufficient-evidence"), ("regression", "reject")]
+)
+def test_the_badge_shows_the_decision(name: str, badge: str) -> None:
+    badges = [a["class"] for _, a in Page(page_of(name)).elements if "badge" in (a.get("class") or "")]
+    assert badges == [f"badge {badge}"] * 2
+
+
+def test_chosen_trials_stand_out_and_the_best_stands_first() -> None:
+    html = page_of("binary")
+    rows = re.findall(r'<tr( class="chosen")?>\s*<td>(\w+)</td>\s*<td class="n right">([\d.]+)', html)
+    assert [kind for chosen, kind, _ in rows if chosen] == ["boosting", "forest"]
+    assert [float(score) for *_, score in rows] == sorted((float(score) for *_, score in rows), reverse=True)
+    lower = re.findall(r'<td class="n right">([\d.]+) ±', page_of("classes"))
+    assert lower == ["0.312", "0.442"]
+
+
+@pytest.mark.parametrize(
+    ("gap", "gains", "expected"),
+    [
+        (0.06, 0.02, "variance, which more rows would probably reduce"),
+        (0.06, 0.0, "variance that more rows of the same kind may not reduce"),
+        (0.002, 0.02, "more rows probably helping"),
+        (0.002, 0.0, "bias or noise: new features"),
+        (0.002, -0.02, "rows that are not all alike"),
+        (0.06, None, "variance: part of what it learnt does not carry over"),
+        (-0.001, None, "bias or noise rather than variance"),
+    ],
+)
+@pytest.mark.parametrize("greater", [True, False])
+def test_the_gap_and_the_curve_are_put_into_words(
+    gap: float, gains: float | None, expected: str, greater: bool
+) -> None:
+    sign = 1 if greater else -1
+    report = without_plots(
+        binary_report(),
+        greater_is_better=greater,
+        cross_validation=CrossValidation(5, "grouped", [0.7] * 5, 0.7, 0.005, 0.7 + sign * gap, gap),
+        learning_curve=[]
+        if gains is None
+        else [
+            LearningLine(100, 0.8, 0.7 - sign * gains, 0.69, 0.71),
+            LearningLine(200, 0.8, 0.7, 0.695, 0.705),
+        ],
+    )
+    assert expected in plain(render(report))
+
+
+def test_hostile_text_is_only_text() -> None:
+    report = binary_report()
+    report = msgspec.structs.replace(
+        report,
+        project=HOSTILE,
+        model=HOSTILE,
+        version=HOSTILE,
+        target=HOSTILE,
+        created=HOSTILE,
+        candidate=HOSTILE,
+        labels=["fine", HOSTILE],
+        data=msgspec.structs.replace(report.data, features={HOSTILE: HOSTILE}, notes=[HOSTILE], split=HOSTILE),
+        trials=[TrialLine(HOSTILE, {HOSTILE: HOSTILE}, 0.7, 0.01, 0.8, 3.0, 1.0)],
+        importance=[Importance(HOSTILE, 0.1, 0.05, 0.2)],
+        verdict={**report.verdict, "reason": HOSTILE, "against": HOSTILE},
+    )
+    html = render(report)
+    assert not Page(html).tags & {"script", "img"}
+    assert '</svg><script>alert("' in Page(html).text
+    drawn = " ".join("".join(drawings(html)["importance"].itertext()).split())
+    assert '</svg><script>alert("' in drawn
+
+
+def test_labels_in_any_writing_are_drawn() -> None:
+    names = ("猫", "собака", "$x^{", "a" * 80)
+    drawn = drawings(render(classes_report(names)))["confusion"]
+    texts = {element.text for element in drawn.iter("text")}
+    assert {"猫", "собака", "$x^{", "a" * 13 + "…"} <= texts
+
+
+@pytest.mark.parametrize(
+    "absent", ["roc", "precision_recall", "calibration", "expected_calibration_error", "confusion"]
+)
+def test_a_curve_may_be_absent(absent: str) -> None:
+    report = binary_report()
+    curves_left = {name: curve for name, curve in report.curves.items() if name != absent}
+    html = render(without_plots(report, curves=curves_left))
+    assert set(SECTIONS) <= Page(html).ids
+    assert absent.replace("_", "-") not in drawings(html)
+
+
+def test_a_bare_report_still_makes_a_page() -> None:
+    bare = msgspec.structs.replace(
+        binary_report(),
+        trials=[],
+        learning_curve=[],
+        holdout={},
+        baseline={},
+        curves={},
+        importance=[],
+        parity={},
+        verdict={"decision": "insufficient evidence", "reason": "no rows", "comparison": None, "against": "baseline"},
+    )
+    html = render(bare)
+    assert set(SECTIONS) <= Page(html).ids
+    assert drawings(html) == {}
+    assert "Parity was not checked" in html
+    assert "No rows." in html
+
+
+def test_an_interval_that_there_is_not_is_a_dash() -> None:
+    unknown = {"value": 0.75, "low": None, "high": None, "method": "none"}
+    html = render(without_plots(binary_report(), holdout={"roc_auc": unknown}, baseline={}))
+    assert '<td class="n" data-label="95 %">–</td>' in html
+
+
+def test_of_many_labels_the_most_frequent_are_shown() -> None:
+    labels = tuple(f"label {number}" for number in range(15))
+    report = classes_report(labels)
+    counts = np.full((15, 15), 1)
+    counts[np.diag_indices(15)] = np.arange(100, 115)
+    html = render(without_plots(report, curves={"confusion": counts.tolist()}))
+    texts = {element.text for element in drawings(html)["confusion"].iter("text")}
+    assert "Shown are the 12 most frequent of 15 labels" in html
+    assert "label 14" in texts
+    assert "label 2" not in texts
+
+
+def test_shares_of_a_confusion_matrix_are_of_its_row() -> None:
+    counts = [[8, 2, 0], [0, 0, 0], [1, 0, 3]]
+    html = render(without_plots(classes_report(), curves={"confusion": counts}))
+    texts = [element.text for element in drawings(html)["confusion"].iter("text")]
+    assert "80.0%" in texts
+    assert "75.0%" in texts
+    assert "setosa called versicolor, 2 rows (20.0\u00a0% of setosa)" in html
+
+
+def test_parity_beyond_the_tolerance_is_said() -> None:
+    parity = {"rows": 64, "max_difference": 0.02, "tolerance": 1e-5, "disagreements": 3}
+    text = plain(render(without_plots(binary_report(), parity=parity)))
+    assert "differs from the fitted one by up to 0.02" in text
+    assert "3 of them" in text

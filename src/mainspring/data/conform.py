@@ -122,7 +122,9 @@ def _require(fits: np.ndarray, column: pa.ChunkedArray, name: str, expected: str
 def _encode(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
     """Each row's place among the different texts, and those; the last is the missing one."""
     encoded = column.dictionary_encode().unify_dictionaries().combine_chunks()
-    values = [_text(value) for value in encoded.dictionary.to_pylist()]
+    values = encoded.dictionary.to_pylist()
+    if column.type != pa.string():
+        values = [_text(value) for value in values]
     places = pc.fill_null(encoded.indices, len(values)).to_numpy()
     return places, [*values, MISSING_TEXT]
 

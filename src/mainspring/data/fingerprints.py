@@ -10,14 +10,14 @@ is added that they lack.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mainspring.data.canonical import TIME, is_supported
-from mainspring.schema import MISSING_TEXT, MISSING_TIME, Column, Columns
+from mainspring.schema import MISSING_TIME, Column, Columns
 
 
 def table_fingerprint(table: pa.Table) -> str:
@@ -32,7 +32,8 @@ def table_fingerprint(table: pa.Table) -> str:
             column = column.cast(column.type.value_type)
         digest.update(f"{len(name)}:{name}:{column.type}:{len(column)}:".encode())
         if is_supported(column.type):
-            digest.update(_hash_arrow(column).astype("<u8").data)
+            for part in _content(column):
+                digest.update(part)
     return digest.hexdigest()
 
 
@@ -78,9 +79,16 @@ def _hash_numbers(values: np.ndarray) -> np.ndarray:
     return np.where(missing, np.uint64(0), mix(values.view(np.uint64)))
 
 
-def _hash_arrow(column: pa.ChunkedArray) -> np.ndarray:
+def _content(column: pa.ChunkedArray) -> Iterator[memoryview]:
+    """The bytes that a column comes down to: for text, all lengths (-1 for missing) and then all characters."""
     if column.type == pa.string():
-        return hash_texts(pc.fill_null(column, MISSING_TEXT).to_numpy())
-    if column.type in (pa.int64(), TIME):
-        return _hash_numbers(pc.fill_null(column.cast(pa.int64()), MISSING_TIME).to_numpy())
-    return _hash_numbers(pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy())
+        yield pc.fill_null(pc.binary_length(column), -1).to_numpy().astype("<i4").data
+        for chunk in filter(len, pc.drop_null(column).chunks):
+            _, offsets, characters = chunk.buffers()
+            first, last = np.frombuffer(offsets, np.int32)[[chunk.offset, chunk.offset + len(chunk)]]
+            if first < last:
+                yield memoryview(characters)[first:last]
+    elif column.type in (pa.int64(), TIME):
+        yield _hash_numbers(pc.fill_null(column.cast(pa.int64()), MISSING_TIME).to_numpy()).astype("<u8").data
+    else:
+        yield _hash_numbers(pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy()).astype("<u8").data

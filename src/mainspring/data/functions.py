@@ -50,8 +50,12 @@ def call(name: str, folder: Path, mistake: Callable[[str], SpecError]) -> pa.Tab
 
 @contextmanager
 def _modules_of(folder: Path) -> Iterator[None]:
-    """Import from `folder` first. Its modules are forgotten afterwards: two projects may each have a `prepare.py`."""
+    """Import from `folder` first. Its modules are forgotten afterwards: two projects may each have a `prepare.py`.
+
+    What is installed inside the folder, as in its `.venv`, stays: a library such as NumPy cannot be imported twice.
+    """
     path, known = list(sys.path), set(sys.modules)
+    installed = [entry for entry in map(Path, path) if entry != folder and entry.is_relative_to(folder)]
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     try:
@@ -59,8 +63,8 @@ def _modules_of(folder: Path) -> Iterator[None]:
     finally:
         sys.path[:] = path
         for name in set(sys.modules) - known:
-            file = getattr(sys.modules[name], "__file__", None)
-            if file and Path(file).is_relative_to(folder):
+            file = Path(getattr(sys.modules[name], "__file__", None) or "/")
+            if file.is_relative_to(folder) and not any(file.is_relative_to(entry) for entry in installed):
                 del sys.modules[name]
 
 

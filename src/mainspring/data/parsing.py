@@ -27,7 +27,10 @@ FROM_TEXT: tuple[Kind, ...] = ("number", "boolean", "time")
 FROM_JSON: tuple[Kind, ...] = ("time",)
 FROM_TYPED: tuple[Kind, ...] = ()
 
-BOOLEANS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"))
+BOOLEANS = (("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y"))
+# Yes and no are words: a client asks with the words that the data has, and hopes for them in the answer. They become
+# booleans where the spec says so.
+INFERRED_BOOLEANS = BOOLEANS[:2]
 
 _INTEGER = r"^-?(0|[1-9][0-9]*)$"
 # No leading zeros and no leading "+": those are written in codes and telephone numbers.
@@ -59,29 +62,40 @@ def parse_text(
     for name in table.column_names:
         column = table[name]
         if _is_text(column.type):
-            column = mark_missing(column, missing)
+            codes, values = _encode(column)
+            values = _mark_missing(values, missing)
             kind = kinds.get(name)
             if kind in ("number", "boolean", "time"):
-                column = convert(column, kind, name)
+                values = _convert(codes, values, kind, name)
             elif kind is None:
-                column = _infer(column, infer)
+                values = _infer(values, infer)
+            column = _decode(codes, values)
         typed[name] = column
     return pa.table(typed)
-
-
-def mark_missing(column: pa.ChunkedArray, missing: Collection[str]) -> pa.ChunkedArray:
-    """A string column with null for each value that, without the spaces around it, is in `missing` or empty."""
-    codes, values = _encode(column)
-    none = pc.is_in(pc.utf8_trim_whitespace(values), value_set=pa.array(["", *missing], pa.string()))
-    return _decode(codes, pc.if_else(none, pa.scalar(None, pa.string()), values))
 
 
 def convert(column: pa.ChunkedArray, kind: Kind, name: str) -> pa.ChunkedArray:
     """The string column `name` as numbers, booleans or times, which it is known to hold.
 
     Lenient where inference is careful: "001" is the number 1 here, and "1" is true.
+
+    Raises:
+        DataError: names the first value that is something else.
     """
     codes, values = _encode(column)
+    return _decode(codes, _convert(codes, values, kind, name))
+
+
+# From here on a column is its different values, and a code for each row: the place of its value among those.
+
+
+def _mark_missing(values: pa.StringArray, missing: Collection[str]) -> pa.StringArray:
+    """Null in place of each value that, without the spaces around it, is empty or in `missing`."""
+    none = pc.is_in(pc.utf8_trim_whitespace(values), value_set=pa.array(["", *missing], pa.string()))
+    return pc.if_else(none, pa.scalar(None, pa.string()), values)
+
+
+def _convert(codes: pa.Array, values: pa.StringArray, kind: Kind, name: str) -> pa.Array:
     parse = {"number": _any_numbers, "boolean": _any_booleans, "time": _times}[kind]
     present = pc.utf8_trim_whitespace(values)
     typed = parse(present)
@@ -89,19 +103,18 @@ def convert(column: pa.ChunkedArray, kind: Kind, name: str) -> pa.ChunkedArray:
         alone = (present[place : place + 1] for place in range(len(present)))
         wrong = next(place for place, value in enumerate(alone) if parse(value) is None)
         row = pc.index(codes, wrong).as_py()
-        article = {"number": "a number", "boolean": "true or false", "time": "an ISO 8601 date or time"}[kind]
-        raise DataError(f"column {name!r}, row {row + 1}: expected {article}; found {values[wrong].as_py()!r}")
-    return _decode(codes, typed)
+        expected = {"number": "a number", "boolean": "true or false", "time": "an ISO 8601 date or time"}[kind]
+        raise DataError(f"column {name!r}, row {row + 1}: expected {expected}; found {values[wrong].as_py()!r}")
+    return typed
 
 
-def _infer(column: pa.ChunkedArray, infer: Collection[Kind]) -> pa.ChunkedArray:
-    codes, values = _encode(column)
+def _infer(values: pa.StringArray, infer: Collection[Kind]) -> pa.Array:
     present = pc.utf8_trim_whitespace(values)
     if present.null_count < len(present):
         for kind, parse in (("number", _numbers), ("boolean", _booleans), ("time", _times)):
             if kind in infer and (typed := parse(present)) is not None:
-                return _decode(codes, typed)
-    return _decode(codes, values)
+                return typed
+    return values
 
 
 # Each of these takes different strings and nulls, and gives None if a string is not what is looked for.
@@ -134,7 +147,7 @@ def _any_numbers(values: pa.StringArray) -> pa.Array | None:
 
 def _booleans(values: pa.StringArray) -> pa.Array | None:
     lower = pc.utf8_lower(values)
-    for false, true in BOOLEANS:
+    for false, true in INFERRED_BOOLEANS:
         if pc.all(pc.is_in(lower, value_set=pa.array([false, true, None]))).as_py():
             return pc.equal(lower, true)
     return None
@@ -174,7 +187,6 @@ def _is_text(type_: pa.DataType) -> bool:
 
 
 def _encode(column: pa.ChunkedArray) -> tuple[pa.Array, pa.StringArray]:
-    """Each row's place among the different values, and those values."""
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     encoded = encoded.unify_dictionaries().combine_chunks()
     return encoded.indices, encoded.dictionary

@@ -23,10 +23,12 @@ from mainspring.lifecycle.report import Importance, LearningLine
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 MOST_LABELS = 12
 MOST_BARS = 20
+_WIDTH = 4.0
 
 _INK, _MUTED, _RULE, _ONE, _TWO, _SOFT = "#000001", "#000002", "#000003", "#000004", "#000005", "#000006"
 _COLOURS = {
@@ -37,21 +39,21 @@ _COLOURS = {
     _TWO: "var(--two)",
     _SOFT: "var(--soft)",
 }
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mainspring",
     "text.parse_math": False,  # a label may hold dollar signs
-    "font.size": 8.5,
-    "axes.labelsize": 8.5,
-    "legend.fontsize": 8.5,
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "legend.fontsize": 9,
     "legend.frameon": False,
     "legend.handlelength": 1.4,
     "text.color": _INK,
     "axes.labelcolor": _MUTED,
     "xtick.color": _MUTED,
     "ytick.color": _MUTED,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
     "xtick.major.size": 0,
     "ytick.major.size": 0,
     "axes.edgecolor": _RULE,
@@ -63,7 +65,7 @@ _STYLE = {
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.8,
     "lines.solid_capstyle": "round",
-    "axes.unicode_minus": True,
+    "axes.formatter.useoffset": False,
 }
 _XLINK = "{http://www.w3.org/1999/xlink}href"
 _LONG_FRACTION = re.compile(r"(\.\d\d)\d+")
@@ -126,12 +128,18 @@ def clean(text: str, most: int) -> str:
     return printable if len(printable) <= most else printable[: most - 1] + "…"
 
 
-def _thousands(value: float, position: int | None = None) -> str:
+def _thousands(value: float, position: float | None = None) -> str:
     """1500 → 1.5k: short enough for a tick."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.3g}{letter}".replace("-", "−")
     return f"{value:.3g}".replace("-", "−")
+
+
+def _whole_numbers(axis: Axis, largest: float) -> None:
+    """Write large values as 125,000; smaller ones as matplotlib does."""
+    if largest >= 1000:
+        axis.set_major_formatter(lambda value, position: f"{value:,.0f}".replace("-", "−"))
 
 
 def _few_ticks(axes: Axes, *, x: int | None = None, y: int | None = None) -> None:
@@ -160,15 +168,16 @@ def intervals(rows: Sequence[tuple[str, float, float | None, float | None]], met
                 axes.plot([low, high], [place, place], color=colour, linewidth=2.4, alpha=0.55)
             axes.plot([value], [place], "o", color=colour, markersize=6)
         axes.set_yticks(range(len(rows)), [clean(name, 24) for name, *_ in rows])
-        axes.tick_params(axis="y", labelsize=8.5, labelcolor=_INK)
+        axes.tick_params(axis="y", labelsize=9, labelcolor=_INK)
         axes.set(ylim=(len(rows) - 0.5, -0.6), xlabel=metric)
         axes.margins(x=0.08)
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
         _few_ticks(axes, x=5)
+        _whole_numbers(axes.xaxis, max(abs(value) for _, value, *_ in rows))
 
     told = "; ".join(f"{name} {value:.4g}" for name, value, *_ in rows)
-    return _drawn("intervals", f"{metric}: {told}", (4.4, 0.62 + 0.3 * len(rows)), draw)
+    return _drawn("intervals", f"{metric}: {told}", (_WIDTH, 0.62 + 0.3 * len(rows)), draw)
 
 
 def difference(comparison: dict[str, Any]) -> str:
@@ -198,8 +207,9 @@ def difference(comparison: dict[str, Any]) -> str:
         axes.set_xlabel("← worse\u00a0\u00a0\u00a0\u00a0\u00a0\u00a0better →")
         axes.spines["left"].set_visible(False)
         _few_ticks(axes, x=5)
+        _whole_numbers(axes.xaxis, reach)
 
-    return _drawn("difference", f"Difference {value:.3g}, interval {low:.3g} to {high:.3g}", (4.4, 1.15), draw)
+    return _drawn("difference", f"Difference {value:.3g}, interval {low:.3g} to {high:.3g}", (_WIDTH, 1.2), draw)
 
 
 def learning_curve(lines: Sequence[LearningLine], metric: str) -> str:
@@ -213,11 +223,12 @@ def learning_curve(lines: Sequence[LearningLine], metric: str) -> str:
         axes.plot(rows, [line.train for line in lines], "s--", color=_TWO, markersize=4, label="rows seen (train)")
         axes.plot(rows, [line.validation for line in lines], "o-", color=_ONE, markersize=4.5, label="rows not seen")
         axes.set(xlabel="rows learnt from", ylabel=metric)
+        _whole_numbers(axes.yaxis, max(map(abs, high)))
         axes.xaxis.set_major_formatter(_thousands)
         _few_ticks(axes, x=5, y=5)
         figure.legend(loc="outside upper left", ncols=2)
 
-    return _drawn("learning", f"Learning curve, {metric} by rows", (4.4, 3.1), draw)
+    return _drawn("learning", f"Learning curve, {metric} by rows", (_WIDTH, 2.9), draw)
 
 
 def roc(curve: dict[str, Any], at: tuple[float, float] | None) -> str:
@@ -232,7 +243,7 @@ def roc(curve: dict[str, Any], at: tuple[float, float] | None) -> str:
         _mark(axes, at)
         _unit_square(axes, "false positive rate", "true positive rate (recall)")
 
-    return _drawn("roc", "ROC curve", (4.4, 3.4), draw)
+    return _drawn("roc", "ROC curve", (_WIDTH, 3.1), draw)
 
 
 def precision_recall(curve: dict[str, Any], at: tuple[float, float] | None, share: float | None) -> str:
@@ -247,7 +258,7 @@ def precision_recall(curve: dict[str, Any], at: tuple[float, float] | None, shar
         _mark(axes, at)
         _unit_square(axes, "recall", "precision")
 
-    return _drawn("precision-recall", "Precision by recall", (4.4, 3.4), draw)
+    return _drawn("precision-recall", "Precision by recall", (_WIDTH, 3.1), draw)
 
 
 def _mark(axes: Axes, at: tuple[float, float] | None) -> None:
@@ -274,7 +285,7 @@ def calibration(curve: dict[str, Any]) -> str:
         below.grid(axis="x", visible=False)
         _few_ticks(below, y=2)
 
-    return _drawn("calibration", "Calibration: observed share by predicted probability", (4.4, 3.7), draw)
+    return _drawn("calibration", "Calibration: observed share by predicted probability", (_WIDTH, 3.5), draw)
 
 
 def most_frequent(counts: np.ndarray, most: int = MOST_LABELS) -> np.ndarray:
@@ -294,29 +305,23 @@ def confusion(counts: np.ndarray, labels: Sequence[str]) -> str:
         axes = figure.add_subplot()
         axes.set(xlim=(-0.5, len(kept) - 0.5), ylim=(len(kept) - 0.5, -0.5))
         for (row, column), share in np.ndenumerate(shares):
-            axes.fill_between(
-                [column - 0.48, column + 0.48],
-                row - 0.48,
-                row + 0.48,
-                color=_ONE,
-                alpha=float(0.04 + 0.5 * share),
-                lw=0,
-            )
+            strength = float(0.04 + 0.5 * share)
+            axes.bar(column, 0.96, width=0.96, bottom=row - 0.48, color=_ONE, alpha=strength, linewidth=0)
             told = f"{share:.0%}" if many else f"{counts[row, column]:,}\n{share:.1%}"
             axes.text(
                 column, row, told, ha="center", va="center", fontsize=7.5 if many else 9, linespacing=1.35, color=_INK
             )
-        turned = (
-            {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 28 / len(kept) else {}
-        )
-        axes.set_xticks(range(len(kept)), names, **turned)
+        axes.set_xticks(range(len(kept)), names)
+        if max(map(len, names)) > (6 if many else 44 / len(kept)):
+            for label in axes.get_xticklabels():
+                label.set(rotation=40, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(kept)), names)
         axes.set(xlabel="predicted", ylabel="true")
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
 
-    side = 3.4 if not many else 1.5 + 0.4 * len(kept)
-    return _drawn("confusion", "Confusion matrix", (4.4 if not many else side + 0.8, side), draw)
+    side = 1.5 + 0.4 * len(kept)
+    return _drawn("confusion", "Confusion matrix", (side + 0.8, side) if many else (_WIDTH, 3.1), draw)
 
 
 def residuals(histogram: dict[str, Any]) -> str:
@@ -335,7 +340,7 @@ def residuals(histogram: dict[str, Any]) -> str:
         axes.grid(axis="x", visible=False)
         _few_ticks(axes, x=6, y=4)
 
-    return _drawn("residuals", "Histogram of residuals", (4.4, 3.1), draw)
+    return _drawn("residuals", "Histogram of residuals", (_WIDTH, 2.9), draw)
 
 
 def predicted_against_true(points: dict[str, Any], target: str) -> str:
@@ -352,7 +357,7 @@ def predicted_against_true(points: dict[str, Any], target: str) -> str:
         axes.yaxis.set_major_formatter(_thousands)
         _few_ticks(axes, x=5, y=5)
 
-    return _drawn("predicted", "Predicted against true values", (4.4, 3.4), draw)
+    return _drawn("predicted", "Predicted against true values", (_WIDTH, 3.1), draw)
 
 
 def importance(bars: Sequence[Importance], metric: str) -> str:
@@ -366,9 +371,10 @@ def importance(bars: Sequence[Importance], metric: str) -> str:
         axes.axvline(0, color=_MUTED, linewidth=1)
         axes.set_yticks(range(len(bars)), [clean(bar.column, 24) for bar in bars])
         axes.tick_params(axis="y", labelcolor=_INK)
-        axes.set(ylim=(len(bars) - 0.4, -0.6), xlabel=f"loss of {metric} when shuffled")
+        axes.set(ylim=(len(bars) - 0.4, -0.6), xlabel=f"how much worse {metric} gets")
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
         _few_ticks(axes, x=5)
+        _whole_numbers(axes.xaxis, max(bar.high for bar in bars))
 
-    return _drawn("importance", "Permutation importance", (4.4, 0.75 + 0.235 * len(bars)), draw)
+    return _drawn("importance", "Permutation importance", (_WIDTH, 0.75 + 0.235 * len(bars)), draw)

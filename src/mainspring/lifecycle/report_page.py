@@ -120,8 +120,8 @@ def number(value: float | None) -> str:
         return _NONE
     if value and abs(value) < 1e-4:
         digits, _, power = f"{value:.2g}".partition("e")
-        return f"{digits} × 10{str(int(power)).translate(_RAISED)}".replace("-", "−")
-    return f"{value:,.0f}".replace("-", "−") if abs(value) >= 1e4 else f"{value:.4g}".replace("-", "−")
+        return f"{digits}\u00a0×\u00a010{str(int(power)).translate(_RAISED)}".replace("-", "−")
+    return f"{value:,.0f}".replace("-", "−") if abs(value) >= 1e3 else f"{value:.4g}".replace("-", "−")
 
 
 def fixed(value: float | None, decimals: int) -> str:
@@ -170,7 +170,7 @@ def _measured(estimate: dict[str, Any] | None, baseline: dict[str, Any] | None =
 
 
 def _percent(share: float) -> str:
-    return f"{share:.1%}".replace("%", " %")
+    return f"{share:.1%}".replace("%", "\u00a0%")
 
 
 def _sentence(text: str) -> str:
@@ -288,7 +288,7 @@ def _meaning(report: Report) -> str:
     size = fixed(abs(found.gap), _decimals(found.spread))
     seen = f"{size} {'better' if found.gap >= 0 else 'worse'} on rows it has seen than on new ones"
     if wide:
-        times = f", {found.gap / found.spread:.1f} times the spread between folds" if found.spread else ""
+        times = f", {found.gap / found.spread:.2g} times the spread between folds" if found.spread else ""
         gap = f"The model scores {seen}{times}"
     else:
         gap = f"The model scores {seen}, no more than folds differ among themselves"
@@ -400,7 +400,7 @@ def _roc(report: Report) -> Plot | None:
             f" The dot is the threshold in use: it finds {_percent(at.recall)} of the positive rows and calls "
             f"{_percent(at.false_positive_rate)} of the others positive."
         )
-    return Plot("ROC", plots.roc(curve, at and (at.false_positive_rate, at.recall)), caption)
+    return Plot("ROC", plots.roc(curve, (at.false_positive_rate, at.recall) if at else None), caption)
 
 
 def _precision_recall(report: Report) -> Plot | None:
@@ -431,7 +431,7 @@ def _calibration(report: Report) -> Plot | None:
     bins = report.curves.get("calibration")
     if not bins:
         return None
-    caption = "On the dashed line, what is predicted comes true as often as it says. Bars are 95 % intervals."
+    caption = "On the dashed line, what is predicted comes true as often as it says. Bars are 95\u00a0% intervals."
     error = report.curves.get("expected_calibration_error")
     if error is not None:
         caption += f" Weighted by rows, the bins are {100 * error:.2g} percentage points off on average."
@@ -444,7 +444,7 @@ def _confusion(report: Report) -> Plot | None:
     counts = np.asarray(report.curves["confusion"])
     wrong = counts * (1 - np.eye(len(counts), dtype=np.int64))
     row, column = np.unravel_index(wrong.argmax(), wrong.shape)
-    caption = "Each row adds up to 100 %."
+    caption = "Each row adds up to 100\u00a0%."
     if wrong.any():
         true, called, share = report.labels[row], report.labels[column], counts[row, column] / counts[row].sum()
         caption += (
@@ -528,7 +528,7 @@ def _comparison(report: Report) -> dict[str, Any] | None:
         "challenger": fixed(found["challenger"], decimals),
         "difference": fixed(found["difference"], decimals),
         "interval": f"{fixed(found['low'], decimals)} to {fixed(found['high'], decimals)}",
-        "confidence": f"{found.get('confidence', 0.9):.0%}".replace("%", " %"),
+        "confidence": f"{found.get('confidence', 0.9):.0%}".replace("%", "\u00a0%"),
         "margin": number(found["margin"]),
         "p_better": _chance(found["p_better"]),
         "p_not_better": _chance(found["p_not_better"]),

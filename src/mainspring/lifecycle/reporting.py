@@ -24,7 +24,7 @@ _BINS = 40
 
 
 def parameters(found: Search) -> dict[str, Any]:
-    """The chosen members' parameters, as `boosting.depth` and `boosting-2.depth`; with the weight of each in a blend."""
+    """The chosen members' parameters, as `boosting.depth` and `boosting-2.depth`; in a blend with their weights."""
     flat: dict[str, Any] = {}
     kinds: list[str] = []
     for trial, weight in found.chosen:

@@ -18,7 +18,7 @@ import msgspec
 from mainspring.errors import RequestError
 from mainspring.runtimes.onnx import Stop
 from mainspring.runtimes.strict_json import BrokenJsonError, broken_json, refuse_duplicate_keys, shown
-from mainspring.schema import Column, Schema
+from mainspring.schema import Schema
 from mainspring.serving.engine import Engine
 from mainspring.serving.ids import new_id
 from mainspring.serving.messages import Reply, Request
@@ -96,7 +96,7 @@ class Invocations:
                 there = ", ".join(sorted(slot.name for slot in slots)) or "none yet"
                 raise Problem(
                     400,
-                    f"which model? Name it with /invocations?model=NAME, or set serving.default_model; there are: {there}",
+                    f"which model? Name it with ?model=NAME, or set serving.default_model; there are: {there}",
                 )
             return slots[0]
         return self._slots.find(name if name is not None else self._default)  # type: ignore[arg-type]
@@ -172,18 +172,18 @@ def _read_csv(body: bytes, schema: Schema) -> tuple[str, Records]:
     except (ValueError, csv.Error) as error:
         problem = str(error) if isinstance(error, csv.Error) else "it has no header"
         raise BrokenJsonError(f"the body is not CSV: {problem}") from None
-    cells = {column.name: _CELLS.get(column.kind, _text) for column in schema.features}
-    kinds = {column.name: column for column in schema.features}
     records = _from_table((header, rows), "$.csv")
+    typed = [(column.name, _CELLS[column.kind]) for column in schema.features if column.kind in _CELLS]
     for row, record in enumerate(records):
         for name, value in record.items():
-            if name in cells:
-                place = f"$.csv[{row}].{name}"
-                record[name] = None if value == "" else cells[name](value, kinds[name], place)
+            record[name] = None if value == "" else value
+        for name, read in typed:
+            if record.get(name) is not None:
+                record[name] = read(record[name], f"$.csv[{row}].{name}")
     return "csv", records
 
 
-def _number(text: str, column: Column, place: str) -> float:
+def _number(text: str, place: str) -> float:
     try:
         number = float(text)
     except ValueError:
@@ -193,15 +193,11 @@ def _number(text: str, column: Column, place: str) -> float:
     return number
 
 
-def _boolean(text: str, column: Column, place: str) -> bool:
+def _boolean(text: str, place: str) -> bool:
     try:
         return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
     except KeyError:
         raise RequestError(f"expected true or false, found {shown(text)!r}", place) from None
 
 
-def _text(text: str, column: Column, place: str) -> str:
-    return text
-
-
-_CELLS: dict[str, Callable[[str, Column, str], Any]] = {"number": _number, "boolean": _boolean}
+_CELLS: dict[str, Callable[[str, str], Any]] = {"number": _number, "boolean": _boolean}

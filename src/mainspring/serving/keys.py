@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -77,7 +78,7 @@ class KeyRing:
     """The keys that the gateway accepts, following the file.
 
     Raises:
-        RegistryError: the file is damaged. Later damage keeps the last keys: it must neither open nor close the gateway.
+        RegistryError: the file is damaged. Later damage neither opens nor closes the gateway: the last keys hold.
     """
 
     def __init__(self, state: Path) -> None:
@@ -119,7 +120,7 @@ def _hash(secret: str | bytes) -> bytes:
     return hashlib.sha256(secret.encode() if isinstance(secret, str) else secret).digest()
 
 
-def _locked(state: Path):  # noqa: ANN202 -- a context manager
+def _locked(state: Path) -> AbstractContextManager[None]:
     return lock(state / ".keys.lock", what="a change of the API keys", timeout=10.0)
 
 

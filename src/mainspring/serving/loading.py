@@ -60,7 +60,9 @@ class LoadedVersion:
         # A sum is finite only if every term is, and costs a third of looking at each.
         if not np.isfinite(numbers.sum()) and not (finite := np.isfinite(numbers)).all():  # type: ignore[union-attr]
             row = int(np.argmin(finite.reshape(len(outputs), -1).all(axis=1)))
-            raise RequestError("the model has no finite answer for this record: a number in it is too large", f"$[{row}]")
+            raise RequestError(
+                "the model has no finite answer for this record: a number in it is too large", f"$[{row}]"
+            )
         return outputs
 
     def release(self) -> None:

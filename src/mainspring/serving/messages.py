@@ -27,7 +27,7 @@ class BodyTooLargeError(Exception):
 
 
 class Request:
-    """One HTTP request. `model`, `version`, `rows` and `key` are filled in along the way, for the log and the metrics."""
+    """One HTTP request. `model`, `version`, `rows` and `key` are filled in along the way, for log and metrics."""
 
     __slots__ = (
         "_receive",

@@ -1,7 +1,7 @@
 """What Prometheus scrapes: names begin with `mainspring_`, times are seconds.
 
-With PROMETHEUS_MULTIPROC_DIR set, several workers share their numbers through files in that folder, and whichever of them
-is scraped answers for all (prometheus_client's multiprocess mode).
+With PROMETHEUS_MULTIPROC_DIR set, several workers share their numbers through files in that folder, and whichever
+of them is scraped answers for all (prometheus_client's multiprocess mode).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -27,6 +28,7 @@ class Metrics:
     """The gateway's numbers. The registry is its own, so that a process may hold several gateways, as tests do."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a second series for each, of which nothing is asked
         self.registry = CollectorRegistry()
         self.seconds = Histogram(
             "mainspring_request_seconds",

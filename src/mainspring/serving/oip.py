@@ -1,7 +1,7 @@
 """`POST /v2/models/{name}[/versions/{version}]/infer` of the Open Inference Protocol v2.
 
-A classifier gives `label` (n,) and `probabilities` (n, classes); a regressor gives `value` (n,). The answer's `id` is the
-request's, or the prediction id where it had none; the prediction id is in the header X-Prediction-Id in any case.
+A classifier gives `label` (n,) and `probabilities` (n, classes); a regressor gives `value` (n,). The answer's `id` is
+the request's, or the prediction id where it had none; the prediction id is in the header X-Prediction-Id in any case.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Infer:
         # Triton's client names no type for JSON.
         require_media_type(request, "application/json", "application/octet-stream", "")
         header_length = _header_length(request)
-        loaded = slot.lease() if version is None else slot.lease_version(version)
+        loaded = slot.lease(version)
         request.version = loaded.name
         prediction = new_id()
 

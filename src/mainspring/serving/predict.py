@@ -75,4 +75,6 @@ def require_media_type(request: Request, *allowed: str) -> None:
         names = " or ".join(name for name in allowed if name)
         raise Problem(415, f"expected Content-Type: {names}; found {found[:100] or 'none'}", "Content-Type")
     if encoding := request.headers.get(b"content-encoding", b"").decode("latin-1"):
-        raise Problem(415, f"compressed bodies are not taken; found Content-Encoding: {encoding[:100]}", "Content-Encoding")
+        raise Problem(
+            415, f"compressed bodies are not taken; found Content-Encoding: {encoding[:100]}", "Content-Encoding"
+        )

@@ -50,25 +50,24 @@ class Slot:
             return "failed"
         return "live" if self.reached else "loading"
 
-    def lease(self) -> LoadedVersion:
-        """The version that answers the next request; give it back with its `release`.
+    def current(self, version: str | None = None) -> LoadedVersion:
+        """The version that answers; only live ones can be asked, also where a client insists on a `version`.
 
         The one place that chooses: shares of traffic between several versions would be drawn here.
 
         Raises:
-            Problem: none is live; says why.
+            Problem: none is live, and why; or another one is.
         """
         if self.live is None:
             raise Problem(503, self._why_not())
-        self.live.leases += 1
+        if version is not None and version != self.live.name:
+            raise unknown(f"live version of {self.name}", version, [self.live.name])
         return self.live
 
-    def lease_version(self, version: str) -> LoadedVersion:
-        """As `lease`, for a client that insists on a version. Only live ones can be asked."""
-        loaded = self.lease()
-        if loaded.name != version:
-            loaded.release()
-            raise unknown(f"live version of {self.name}", version, [loaded.name])
+    def lease(self, version: str | None = None) -> LoadedVersion:
+        """As `current`, kept in memory until its `release` is called."""
+        loaded = self.current(version)
+        loaded.leases += 1
         return loaded
 
     def _why_not(self) -> str:

@@ -21,7 +21,8 @@ from mainspring.runtimes.strict_json import BrokenJsonError, broken_json, refuse
 from mainspring.schema import Column, Columns, Schema
 
 _FLOATS = {"FP16": np.dtype("<f2"), "FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
-_INTEGERS = {f"{sign}INT{bits}": np.dtype(f"<{sign.lower() or 'i'}{bits // 8}") for sign in ("", "U") for bits in (8, 16, 32, 64)}  # fmt: skip
+_INTEGERS = {f"INT{bits}": np.dtype(f"<i{bits // 8}") for bits in (8, 16, 32, 64)}
+_INTEGERS |= {f"UINT{bits}": np.dtype(f"<u{bits // 8}") for bits in (8, 16, 32, 64)}
 _BOOL = {"BOOL": np.dtype("?")}
 _NUMERIC = {**_FLOATS, **_INTEGERS}
 _LENGTH = struct.Struct("<I")
@@ -172,7 +173,9 @@ def _allowed(column: Column) -> tuple[str, ...]:
 def _check_datatype(tensor: InputTensor, column: Column, place: str) -> None:
     if tensor.datatype not in (allowed := _allowed(column)):
         found = shown(tensor.datatype)
-        raise RequestError(f"expected the datatype {input_datatype(column)} ({', '.join(allowed)}); found {found}", place)
+        raise RequestError(
+            f"expected the datatype {input_datatype(column)} ({', '.join(allowed)}); found {found}", place
+        )
 
 
 def _json_values(tensor: InputTensor, column: Column, rows: int, place: str) -> list[Any]:

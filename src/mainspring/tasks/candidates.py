@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 Parameters = dict[str, Any]
 
-# A forest of unbounded trees on 300,000 rows is a file of gigabytes and takes minutes to fit; with these bounds it is at
-# most some 10 MB, and what a tree is not shown the others see.
+# A forest of unbounded trees on 300,000 rows is a file of gigabytes and takes minutes to fit; with these bounds it is
+# at most some 10 MB, and what a tree is not shown the others see.
 _FOREST_TREES = 100
 _FOREST_LEAVES = 1000
 _FOREST_ROWS_A_TREE = 20_000
@@ -45,7 +45,7 @@ class Kind:
     """A kind of candidate.
 
     `rounds` says whether it is fitted in rounds that can be stopped early, `precision` in which type it computes,
-    `weights` what its `fit` calls the rows' weights, and `rows_a_tree` how many rows each of its trees is drawn at most.
+    `weights` what its `fit` calls the rows' weights, and `rows_a_tree` how many rows each of its trees sees at most.
     """
 
     name: str

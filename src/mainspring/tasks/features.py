@@ -27,7 +27,7 @@ _ONE_HOT_LEVELS = 24
 _RARE_SHARE = 0.001  # a level rarer than this shares the row of the unseen ones
 _SMOOTHING = 20.0  # rows' worth of belief in the overall mean
 _ENCODING_FOLDS = 5
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
+_LIMIT = 1e30  # what lies beyond is clipped: sums over rows and products with coefficients stay within float32
 
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
@@ -48,7 +48,7 @@ class Numbers:
         fill, holes = np.zeros(len(names)), []
         for position, name in enumerate(names):
             known = columns[name][~np.isnan(columns[name])]
-            fill[position] = np.clip(np.median(known), -_FLOAT32_MAX, _FLOAT32_MAX) if len(known) else 0.0
+            fill[position] = np.clip(np.median(known), -_LIMIT, _LIMIT) if len(known) else 0.0
             if len(known) < len(columns[name]):
                 holes.append(position)
         return cls(names, fill, tuple(holes))
@@ -62,7 +62,7 @@ class Numbers:
         """(n, k + holes) float32."""
         raw = np.column_stack([columns[name] for name in self.columns])
         missing = np.isnan(raw)
-        filled = np.clip(np.where(missing, self.fill, raw), -_FLOAT32_MAX, _FLOAT32_MAX)
+        filled = np.clip(np.where(missing, self.fill, raw), -_LIMIT, _LIMIT)
         return np.hstack([filled, missing[:, self.holes]]).astype(np.float32)
 
     def add_to(self, graph: GraphBuilder) -> str:
@@ -70,7 +70,7 @@ class Numbers:
         raw = graph.concat(*(graph.input(name, "double") for name in self.columns))
         missing = graph.node("IsNaN", raw)
         filled = graph.node("Where", missing, graph.constant(self.fill[None, :], "double"), raw)
-        limits = graph.constant(-_FLOAT32_MAX, "double"), graph.constant(_FLOAT32_MAX, "double")
+        limits = graph.constant(-_LIMIT, "double"), graph.constant(_LIMIT, "double")
         matrix = graph.cast(graph.node("Clip", filled, *limits), "float")
         if not self.holes:
             return matrix

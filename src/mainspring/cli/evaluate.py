@@ -1,0 +1,49 @@
+"""`mainspring evaluate`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from mainspring import spec
+from mainspring.cli.options import json_option, number, print_json, project_option
+from mainspring.errors import require
+
+
+@click.command()
+@click.argument("model")
+@click.option("--version", help="Which version.  [default: the champion]")
+@project_option
+@json_option
+def evaluate(model: str, version: str | None, folder: Path, as_json: bool) -> None:
+    """Score MODEL on held-out rows of the data as it is now: every metric with its interval.
+
+    A version that is not the champion is compared with it on the same rows.
+    """
+    project = spec.load(folder)
+    project.model(model)
+    require("sklearn", "tabular")
+    from mainspring.lifecycle.evaluate import evaluate as judge
+
+    found = judge(project, model, version)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    live = "the champion" if found.version == found.champion else f"champion: {found.champion or 'none'}"
+    table = Table(title=f"{model} version {found.version} ({live}), {found.rows:,} held-out rows", title_justify="left")
+    for heading in ("metric", "value", "95 % interval", "method"):
+        table.add_column(heading)
+    for name, estimate in found.metrics.items():
+        style = "bold" if name == found.metric else None
+        bounds = f"{number(estimate['low'])} to {number(estimate['high'])}"
+        table.add_row(name, number(estimate["value"]), bounds, estimate["method"], style=style)
+    console = Console(highlight=False)
+    console.print(table)
+    if found.verdict:
+        console.print(f"against the champion: {found.verdict['decision']}: {found.verdict['reason']}", markup=False)
+    console.print(f"report: {found.report}", markup=False, soft_wrap=True)

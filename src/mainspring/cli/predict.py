@@ -1,0 +1,93 @@
+"""`mainspring predict`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mainspring import spec
+from mainspring.cli.options import json_option, print_json, project_option
+from mainspring.errors import RegistryError, RequestError, require
+from mainspring.schema import Columns, Schema
+
+
+@click.command()
+@click.argument("model")
+@click.argument("input_", metavar="INPUT")
+@click.option("--version", help="Which version.  [default: the champion]")
+@project_option
+@json_option
+def predict(model: str, input_: str, version: str | None, folder: Path, as_json: bool) -> None:
+    """Ask MODEL about INPUT: a JSON record or list of records, a file of them, a table (CSV, Parquet, …), or - for
+    standard input.
+
+    Example: mainspring predict delay '{"carrier": "UA", "distance": 1400, …}'
+    """
+    project = spec.load(folder)
+    project.model(model)
+    require("onnxruntime", "serve")
+    from mainspring.registry import desired, versions
+    from mainspring.runtimes.onnx import FILE_NAME, OnnxRuntime
+    from mainspring.runtimes.records import RecordCodec
+
+    chosen = version or desired.read(project.state).champion(model)
+    if chosen is None:
+        raise RegistryError(f"{model} has no champion yet: mainspring fit {model}")
+    found = versions.load(project.state, model, chosen)
+    found.verify()
+    schema = found.manifest.schema
+    codec = RecordCodec(schema)
+    path = Path(input_) if not input_.lstrip().startswith(("{", "[")) else None
+    try:
+        if path is None or input_ == "-" or path.suffix == ".json":
+            columns, _ = codec.decode(_bytes(input_, path))
+        else:
+            columns = _table(path, schema)
+    except RequestError as error:
+        raise click.ClickException(f"{error.place}: {error}") from None
+    outputs = OnnxRuntime(found.file(FILE_NAME), schema, threads=0).predict_in_chunks(columns)
+    answers = codec.outputs(outputs)
+    if as_json:
+        print_json({"model": model, "version": chosen, "predictions": answers})
+    else:
+        _print(answers)
+
+
+def _bytes(given: str, path: Path | None) -> bytes:
+    if path is None:
+        return given.encode()
+    if given == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _table(path: Path, schema: Schema) -> Columns:
+    require("pyarrow", "tabular")
+    from mainspring.data.conform import conform
+    from mainspring.data.readers import read_files
+
+    return conform(read_files([path], {column.name: column.kind for column in schema.features}), schema.features)
+
+
+def _print(answers: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    if "value" in answers[0]:
+        table.add_column("value", justify="right")
+        for answer in answers:
+            table.add_row(f"{answer['value']:.6g}")
+    else:
+        table.add_column("label")
+        for label in answers[0]["probabilities"]:
+            table.add_column(f"p({label})", justify="right")
+        for answer in answers:
+            table.add_row(str(answer["label"]), *(f"{p:.4f}" for p in answer["probabilities"].values()))
+    Console().print(table)

@@ -1,0 +1,115 @@
+"""`mainspring serve` and `mainspring up`."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mainspring import spec
+from mainspring.cli.options import project_option
+from mainspring.errors import MainspringError
+
+if TYPE_CHECKING:
+    from mainspring.lifecycle.supervise import Part
+
+
+def _listening_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--host", help="Where to listen.  [default: the spec's, 127.0.0.1]"),
+        click.option("--port", type=click.IntRange(0, 65535), help="Which port.  [default: the spec's, 8000]"),
+        click.option("--workers", type=click.IntRange(1, 64), help="How many processes.  [default: the spec's, 1]"),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_listening_options
+@project_option
+def serve(host: str | None, port: int | None, workers: int | None, folder: Path) -> None:
+    """Serve the champions over HTTP. A promotion, here or in MLflow, goes live without a restart."""
+    _run(spec.load(folder), host, port, workers, fit=False)
+
+
+@click.command()
+@click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
+@_listening_options
+@project_option
+def up(directory: Path | None, host: str | None, port: int | None, workers: int | None, folder: Path) -> None:
+    """Fit what is stale and serve. Champions that there are answer at once; new ones go live as they are promoted.
+
+    DIRECTORY is the project's folder, as with --project.
+    """
+    _run(spec.load(directory or folder), host, port, workers, fit=True)
+
+
+def _run(project: spec.Project, host: str | None, port: int | None, workers: int | None, *, fit: bool) -> None:
+    for module in ("onnxruntime", "fastapi", "uvicorn"):
+        if find_spec(module) is None:
+            raise MainspringError(f"this needs {module}, which is not installed: pip install 'mainspring[serve]'")
+    from mainspring.lifecycle.supervise import Supervisor
+
+    host, port = host or project.serving.host, project.serving.port if port is None else port
+    workers = workers or project.serving.workers
+    listener = _listen(host, port)
+    _warn_if_open(project, host)
+    with contextlib.ExitStack() as stack:
+        if workers > 1:  # the workers count together in files that they share
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mainspring-metrics-"))
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        parts = _parts(project, listener.fileno(), workers, fit)
+        Supervisor(parts, descriptors=[listener.fileno()], say=_say).run()
+    listener.close()
+
+
+def _parts(project: spec.Project, listener: int, workers: int, fit: bool) -> list[Part]:
+    from mainspring.lifecycle.supervise import Part
+
+    def python(module: str, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", module, *arguments]
+
+    where = str(project.folder)
+    gateway = python("mainspring.serving", "--project", where, "--fd", str(listener))
+    stop_seconds = project.serving.timeout + 10.0
+    parts = [Part(f"gateway worker {number}", gateway, stop_seconds=stop_seconds) for number in range(1, workers + 1)]
+    if project.tracking.uri is not None or find_spec("mlflow") is not None:
+        parts.append(Part("the follower of MLflow", python("mainspring.lifecycle", where), niceness=5))
+    if fit:
+        fitting = python("mainspring.cli", "fit", "--project", where)
+        parts.append(Part("the fit", fitting, once=True, niceness=10, stop_seconds=5.0))
+    return parts
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise MainspringError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}: stop what listens there, or choose another "
+            "with --host and --port"
+        ) from None
+
+
+def _warn_if_open(project: spec.Project, host: str) -> None:
+    from mainspring.serving import keys
+
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback:
+            return
+    if host != "localhost" and keys.names(project.state) is None:
+        _say(f"anybody who reaches {host} is answered: make a key with `mainspring keys create NAME`")
+
+
+def _say(line: str) -> None:
+    click.echo(f"mainspring: {line}", err=True)

@@ -1,0 +1,59 @@
+"""`mainspring status`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mainspring import spec
+from mainspring.cli.options import interval, json_option, print_json, project_option
+from mainspring.errors import RegistryError
+
+
+@click.command()
+@project_option
+@json_option
+def status(folder: Path, as_json: bool) -> None:
+    """Show what is live, since when, and on what evidence."""
+    project = spec.load(folder)
+    models = [_model(project, name) for name in project.models]
+    if as_json:
+        print_json({"project": project.name, "models": models})
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=project.name, title_justify="left")
+    for heading in ("model", "champion", "since", "metric", "evidence", "versions"):
+        table.add_column(heading)
+    for model in models:
+        evidence = model["evidence"] or "none yet: mainspring fit " + model["model"]
+        champion, since = model["champion"] or "–", (model["since"] or "–")[:19].replace("T", " ")
+        shown = f"{model['metric']} {interval(model['score'])}" if model["score"] else "–"
+        table.add_row(model["model"], champion, since, shown, evidence, str(len(model["versions"])))
+    Console(highlight=False).print(table)
+
+
+def _model(project: spec.Project, name: str) -> dict[str, Any]:
+    from mainspring.registry import desired, history, versions
+
+    entry = desired.read(project.state).models.get(name)
+    made = versions.names(project.state, name)
+    events = history.read(project.state, name)
+    found: dict[str, Any] = {"model": name, "champion": None, "since": None, "metric": None, "score": None}
+    found |= {"evidence": None, "versions": made, "last_event": events[-1] if events else None}
+    if entry is None:
+        return found
+    found |= {"champion": entry.champion, "since": entry.since}
+    try:
+        manifest = versions.load(project.state, name, entry.champion).manifest
+    except RegistryError as error:
+        return found | {"evidence": str(error)}
+    promoted = [event for event in events if event.kind != "fit" and event.version == entry.champion]
+    return found | {
+        "metric": manifest.metric,
+        "score": manifest.metrics.get(manifest.metric),
+        "evidence": promoted[-1].detail if promoted else manifest.verdict["reason"],
+    }

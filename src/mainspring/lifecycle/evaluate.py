@@ -1,0 +1,68 @@
+"""Judge a published version on the data as it is now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mainspring.data import dataset as data
+from mainspring.errors import DataError, RegistryError
+from mainspring.lifecycle import judge
+from mainspring.registry import desired, versions
+from mainspring.registry.versions import REPORT_PAGE
+from mainspring.spec import Project
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores with intervals on rows that the version was not fitted on, and the comparison with the champion."""
+
+    model: str
+    version: str
+    champion: str | None
+    metric: str
+    rows: int
+    metrics: dict[str, dict[str, Any]]
+    verdict: dict[str, Any] | None
+    report: str
+
+
+def evaluate(project: Project, model: str, version: str | None = None) -> Evaluation:
+    """Evaluate `version`, or the champion, or the newest version where there is no champion.
+
+    The rows are those of today's data that the version's own split holds out; in data that grew, the newer rows too.
+
+    Raises:
+        RegistryError: there is nothing to evaluate.
+        DataError: the data no longer fits the version, or holds no row that it was not fitted on.
+    """
+    spec = project.model(model)
+    champion = desired.read(project.state).champion(model)
+    made = versions.names(project.state, model)
+    chosen = version or champion or (made[-1] if made else None)
+    if chosen is None:
+        raise RegistryError(f"{model} has no versions yet: mainspring fit {model}")
+    found = versions.load(project.state, model, chosen)
+    found.verify()
+    served = judge.Served.load(found)
+    everything = data.load(project, model)
+    holdout = everything.take(served.split.is_holdout(everything.table))
+    if not len(holdout):
+        raise DataError(f"version {chosen} of {model} was fitted on every row there is: no row is left to judge it by")
+    predictions = served.predict(holdout)
+    metric = found.manifest.metric
+    verdict = None
+    if champion and champion != chosen:
+        live = versions.load(project.state, model, champion)
+        verdict = judge.against_champion(holdout, predictions, live, metric, spec.gate)
+    scores = judge.scores(holdout, predictions)
+    return Evaluation(
+        model=model,
+        version=chosen,
+        champion=champion,
+        metric=metric,
+        rows=len(holdout),
+        metrics={name: estimate.as_dict() for name, estimate in scores.items()},
+        verdict=verdict,
+        report=str(found.folder / REPORT_PAGE),
+    )

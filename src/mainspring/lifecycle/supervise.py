@@ -1,0 +1,127 @@
+"""Keeps a service's processes running: gateway workers, the follower, and a fit beside them.
+
+    mainspring up ── supervisor ─┬─ gateway worker … (share one listening socket)
+                                 ├─ follower        (carries promotions over from MLflow)
+                                 └─ fit             (once, with low priority)
+
+The socket is bound before and handed on, so that a worker that dies takes no waiting connection with it. What dies is
+started again, each time after a longer wait; on SIGINT or SIGTERM all are asked to stop, and finish what has begun.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+_LONGEST_WAIT = 30.0
+_STEADY_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class Part:
+    """One process to keep running; with `once`, only to its end."""
+
+    name: str
+    arguments: Sequence[str]
+    once: bool = False
+    niceness: int = 0
+    stop_seconds: float = 30.0
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    wait: float = 0.5
+    due: float = 0.0
+    over: bool = field(default=False)
+
+
+class Supervisor:
+    """Runs `parts` until it is told to stop.
+
+    Args:
+        parts: what to run.
+        descriptors: open files that every part inherits, such as the listening socket.
+        say: is told what happens, a line at a time.
+    """
+
+    def __init__(self, parts: Sequence[Part], *, descriptors: Sequence[int] = (), say: Callable[[str], None]) -> None:
+        self._parts = list(parts)
+        self._descriptors = tuple(descriptors)
+        self._say = say
+        self._stopping = False
+
+    def run(self) -> None:
+        """Return when SIGINT or SIGTERM came and every part has ended."""
+        previous = {sign: signal.signal(sign, self._on_signal) for sign in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            while not self._stopping:
+                for part in self._parts:
+                    self._look_after(part)
+                time.sleep(_POLL_SECONDS)
+        finally:
+            self._stop_all()
+            for sign, handler in previous.items():
+                signal.signal(sign, handler)
+
+    def _on_signal(self, sign: int, frame: object) -> None:
+        self._stopping = True
+
+    def _look_after(self, part: Part) -> None:
+        now = time.monotonic()
+        if part.process is None:
+            if not part.over and now >= part.due:
+                self._start(part)
+            return
+        code = part.process.poll()
+        if code is None:
+            return
+        part.process = None
+        if part.once:
+            part.over = True
+            return
+        if now - part.started > _STEADY_SECONDS:
+            part.wait = 0.5
+        part.due = now + part.wait
+        self._say(f"{part.name} ended ({_ending(code)}); it is started again in {part.wait:g} s")
+        part.wait = min(_LONGEST_WAIT, 2 * part.wait)
+
+    def _start(self, part: Part) -> None:
+        supervisor = os.getpid()
+
+        def in_child() -> None:
+            os.setsid()  # so that Ctrl-C reaches the supervisor alone, which then stops the parts in order
+            if part.niceness:
+                os.nice(part.niceness)
+            if sys.platform == "linux":
+                ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # a killed supervisor leaves no orphans
+                if os.getppid() != supervisor:
+                    os._exit(1)
+
+        part.process = subprocess.Popen(
+            part.arguments, pass_fds=self._descriptors, preexec_fn=in_child, stdin=subprocess.DEVNULL
+        )
+        part.started = time.monotonic()
+
+    def _stop_all(self) -> None:
+        running = [part for part in self._parts if part.process is not None]
+        for part in running:
+            with contextlib.suppress(ProcessLookupError):
+                part.process.terminate()
+        for part in running:
+            try:
+                part.process.wait(part.stop_seconds)
+            except subprocess.TimeoutExpired:
+                self._say(f"{part.name} did not stop within {part.stop_seconds:g} s and is killed")
+                part.process.kill()
+                part.process.wait()
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"

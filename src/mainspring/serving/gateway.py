@@ -1,0 +1,126 @@
+"""The gateway, put together: an ASGI application that follows the desired state of one project."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import sys
+from time import monotonic
+from typing import BinaryIO
+
+from mainspring.errors import RegistryError
+from mainspring.serving import pages
+from mainspring.serving.access_log import AccessLog
+from mainspring.serving.edge import Edge
+from mainspring.serving.engine import Engine
+from mainspring.serving.invocations import Invocations
+from mainspring.serving.keys import KeyRing
+from mainspring.serving.messages import Receive, Scope, Send
+from mainspring.serving.metrics import Metrics
+from mainspring.serving.oip import Infer
+from mainspring.serving.predict import Predict
+from mainspring.serving.reconciler import Reconciler
+from mainspring.serving.slots import Slots
+from mainspring.spec import Project
+
+log = logging.getLogger("mainspring.serving")
+
+_LOOK_SECONDS = 0.2  # how often the files are looked at; a promoted version is live soon after
+
+
+class Gateway:
+    """One worker. An ASGI application: run it with any server, or with `mainspring.serving.server`.
+
+    Args:
+        project: what to serve, and the limits.
+        access_log: where the access log goes; standard output by default.
+
+    Raises:
+        RegistryError: the file of API keys is damaged.
+    """
+
+    def __init__(self, project: Project, access_log: BinaryIO | None = None) -> None:
+        limits = project.serving
+        self.project = project
+        self.started = monotonic()
+        self.metrics = Metrics()
+        self.slots = Slots(project.models)
+        self.engine = Engine(limits.timeout, limits.workers)
+        self.keys = KeyRing(project.state)
+        self.access_log = AccessLog(access_log or sys.stdout.buffer)
+        self.pages = pages.application(self)
+        self.reconciler = Reconciler(project.state, self.slots, self.metrics, on_change=self._changed)
+        self.edge = Edge(
+            self.pages,
+            {
+                r"/models/(?P<name>[^/]+)/predict": Predict(self.slots, self.engine, limits.max_rows),
+                r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?/infer": Infer(
+                    self.slots, self.engine, limits.max_rows
+                ),
+                r"/invocations": Invocations(self.slots, self.engine, limits.max_rows, limits.default_model),
+            },
+            limits,
+            self.keys,
+            self.metrics,
+            self.access_log,
+        )
+        self._looking: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "http":
+            await self.edge(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    async def start(self) -> None:
+        """Load what is wanted, and begin to follow. Returns when each model is live or has failed."""
+        await self.reconciler.settle()
+        self._looking = asyncio.create_task(self._look())
+        # What is here now stays: the collector need not walk through it again and again, which costs milliseconds.
+        gc.collect()
+        gc.freeze()
+
+    async def stop(self) -> None:
+        """Stop following, and write the rest of the access log."""
+        if self._looking:
+            self._looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._looking
+        await self.reconciler.close()
+        self.engine.close()
+        await self.access_log.close()
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                self.keys.refresh()
+            except (RegistryError, OSError) as error:
+                log.error("the API keys stay as they were: %s", error)
+            try:
+                self.reconciler.look()
+            except Exception:  # the loop that follows desired state must outlive any one look
+                log.exception("looking at the desired state failed by a defect of ours")
+            self.metrics.in_flight.set(self.edge.in_flight)
+            self.access_log.flush()
+
+    def _changed(self) -> None:
+        """What is live changed, and so did the API's description."""
+        self.pages.openapi_schema = None
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """ASGI's lifespan protocol."""
+        await receive()
+        try:
+            await self.start()
+        except Exception as error:
+            log.exception("the gateway cannot start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,118 @@
+import io
+import json
+import socket
+import threading
+import time
+
+import httpx
+import pytest
+from .graphs import DELAY, DELAY_RECORD, FARE, FARE_RECORD, STARS, STARS_RECORD, publish
+
+from mainspring import spec
+from mainspring.registry import desired
+from mainspring.serving.gateway import Gateway
+from mainspring.serving.server import GatewayServer
+
+TOML = """
+[project]
+name = "airdesk"
+
+[serving]
+{serving}
+
+[models.delay]
+task = "classification"
+data = "flights.csv"
+target = "late"
+
+[models.stars]
+task = "classification"
+data = "hotels.csv"
+target = "stars"
+
+[models.fare]
+task = "regression"
+data = "fares.csv"
+target = "fare"
+"""
+
+
+def make_project(folder, serving=""):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "mainspring.toml").write_text(TOML.format(serving=serving))
+    return spec.load(folder)
+
+
+def publish_all(state):
+    for model, schema, record in (
+        ("delay", DELAY, DELAY_RECORD),
+        ("stars", STARS, STARS_RECORD),
+        ("fare", FARE, FARE_RECORD),
+    ):
+        version = publish(state, model, schema, record)
+        desired.set_champion(state, model, version.name)
+
+
+class Served:
+    """A gateway on a real port, in a thread."""
+
+    def __init__(self, project):
+        self.project, self.state = project, project.state
+        self.log = io.BytesIO()
+        self.gateway = Gateway(project, self.log)
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port = self.socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.server = GatewayServer(self.gateway)
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
+        self.thread.start()
+        wait_until(lambda: self.server.started, "the server to start")
+        self.client = httpx.Client(base_url=self.url, timeout=30)
+
+    def stop(self):
+        self.client.close()
+        self.server.should_exit = True
+        self.thread.join(30)
+        assert not self.thread.is_alive()
+        self.socket.close()
+
+    def log_lines(self):
+        time.sleep(0.3)
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+    def predict(self, model="delay", record=DELAY_RECORD, **options):
+        return self.client.post(f"/models/{model}/predict", json=record, **options)
+
+
+def wait_until(true, what, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory):
+    """Three models, and nothing that a test may change."""
+    project = make_project(tmp_path_factory.mktemp("project"))
+    publish_all(project.state)
+    served = Served(project)
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Makes a gateway of a test's own: `serve("queue = 1")`, with what is published before."""
+    running = []
+
+    def start(serving="", publish=publish_all):
+        project = make_project(tmp_path / f"project{len(running)}", serving)
+        if publish:
+            publish(project.state)
+        running.append(Served(project))
+        return running[-1]
+
+    yield start
+    for served in running:
+        served.stop()
