@@ -1,7 +1,7 @@
 """How the benchmark and its peers exchange data: one folder a run. Imports only what every peer has.
 
-The benchmark writes `job.json`, `fit.parquet` (with the target, classes as codes) and `holdout.parquet` (without it). The
-peer writes `predictions.npy`, (n, classes) probabilities or (n, 1) values, and `result.json`.
+The benchmark writes `job.json`, `fit.parquet` (with the target, classes as codes) and `holdout.parquet` (without it).
+The peer writes `predictions.npy`, (n, classes) probabilities or (n, 1) values, and `result.json`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import exchange
 import pandas as pd
+import torch
 from autogluon.tabular import TabularPredictor
+
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    # fastai, of which AutoGluon takes a network, imports torchvision wherever it is installed. PyPI's is built for CUDA,
+    # and beside a torch without CUDA its import stops at an operator that it has not. Declaring it is enough.
+    operators = torch.library.Library("torchvision", "DEF")
+    operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
 def fit(job: exchange.Job, rows: pd.DataFrame, target: pd.Series, folder: Path) -> tuple[exchange.Predict, str]:

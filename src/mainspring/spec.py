@@ -44,19 +44,19 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
 
 
-def _seconds(value: object) -> object:
+def _seconds(value: object) -> float:
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
         return float(match[1]) * _SECONDS[match[2]]
     raise ValueError('a duration such as "60s", "5m" or "1h"')
 
 
-def _bytes(value: object) -> object:
+def _bytes(value: object) -> int:
     if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
         return int(match[1]) * _BYTES[match[2]]
     raise ValueError('a size such as "500kB" or "4MB"')
 
 
-def _budget(value: object) -> object:
+def _budget(value: object) -> Budget:
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return Budget(trials=value)
     try:

@@ -9,6 +9,7 @@ from mainspring.evaluation.resampling import (
     DifferenceStatistic,
     bca_interval,
     cluster_codes,
+    degrees_of_freedom,
     resample_weights,
     resamples_for,
     standard_error,
@@ -70,6 +71,15 @@ def test_standard_errors_are_those_of_a_mean():
     assert standard_error(mae.leave_one_out()) == pytest.approx(expected, rel=1e-12)
     every = np.ones((1, 50))
     assert standard_errors(mae.influence(every), every)[0] == pytest.approx(expected, rel=1e-7)
+
+
+def test_heavy_tails_leave_fewer_degrees_of_freedom():
+    random = np.random.default_rng(0)
+    assert degrees_of_freedom(random.normal(size=100_000)) == pytest.approx(100_000, rel=0.03)
+    assert degrees_of_freedom(random.laplace(size=100_000)) == pytest.approx(2 * 100_000 / 5, rel=0.1)
+    assert degrees_of_freedom(np.array([-1.0, 1.0] * 5)) == 9  # never more than the units allow
+    assert degrees_of_freedom(np.r_[np.zeros(99), 1.0]) == pytest.approx(2.06, abs=0.01)
+    assert degrees_of_freedom(np.ones(4)) == 3
 
 
 def test_one_unit_has_no_standard_error():

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -85,12 +86,12 @@ def _project(folder: Path) -> Iterator[Check]:
     yield Check("disk", free > _LEAST_FREE, f"{free / 1e9:.1f} GB free", "free at least 1 GB")
     if find_spec("pyarrow"):
         for name in project.models:
-            yield _try(f"data of {name}", lambda name=name: _rows(project, name))
+            yield _try(f"data of {name}", partial(_rows, project, name))
     if find_spec("mlflow"):
-        yield _try("MLflow", lambda: _tracking(project))
+        yield _try("MLflow", partial(_tracking, project))
     for name in project.models:
-        yield _try(f"champion of {name}", lambda name=name: _champion(project, name))
-    yield _try("port", lambda: _port(project))
+        yield _try(f"champion of {name}", partial(_champion, project, name))
+    yield _try("port", partial(_port, project))
 
 
 def _try(what: str, look: Callable[[], str]) -> Check:

@@ -16,7 +16,7 @@ from mainspring.errors import require
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mainspring.lifecycle.fit import Result
+    from mainspring.lifecycle.fit import Result, Watcher
 
 _MARKS = {"promoted": "[green]✓ promoted", "kept": "[yellow]• kept, not promoted", "unchanged": "[dim]= unchanged"}
 _MARKS["failed"] = "[red]✗ failed"
@@ -55,7 +55,7 @@ def fit(models: tuple[str, ...], force: bool, folder: Path, as_json: bool) -> No
         sys.exit(PROMOTED_NOTHING)
 
 
-def _watcher(console: Console) -> object:
+def _watcher(console: Console) -> Watcher:
     from mainspring.lifecycle.fit import Watcher
     from mainspring.tasks.search import Trial
 
@@ -64,7 +64,8 @@ def _watcher(console: Console) -> object:
             console.print(f"[bold]{model}[/bold]  {what}")
 
         def note(self, model: str, what: str) -> None:
-            console.print(f"  [yellow]note[/yellow]  {what}", markup=True)
+            console.print("  [yellow]note[/]  ", end="")
+            console.print(what, markup=False, soft_wrap=True)
 
         def trial(self, model: str, metric: str, trial: Trial, best: Trial, done: int) -> None:
             console.print(
@@ -79,7 +80,7 @@ def _print(console: Console, project: spec.Project, results: list[Result]) -> No
     for result in results:
         version = f" version {result.version}" if result.version else ""
         console.print(f"\n{_MARKS[result.outcome]}[/]  [bold]{result.model}[/bold]{version}  ({result.seconds:.1f} s)")
-        console.print(f"  {result.message}", markup=False)
+        console.print(f"  {result.message}", markup=False, soft_wrap=True)
         if result.metrics:
             for name, estimate in result.metrics.items():
                 console.print(f"    {name:<18} {interval(estimate)}", markup=False)

@@ -13,7 +13,7 @@ from mainspring.errors import MainspringError
 from mainspring.spec import FILE_NAME
 
 _SPEC = """\
-# A Mainspring project. What may stand here: https://github.com/mainspring-ai/mainspring, docs/spec.md
+# A Mainspring project; docs/spec.md tells all that may stand here.
 
 [project]
 name = "{name}"
@@ -28,6 +28,7 @@ budget = 12                   # trials; or a duration such as "60s"
 """
 _IGNORED = ".mainspring/\n"
 _ORDERS = 1500
+_COLUMNS = ["order_id", "ordered_at", "category", "price", "items", "new_customer", "delivery_days", "returned"]
 
 
 @click.command()
@@ -57,7 +58,7 @@ def _write_orders(path: Path) -> None:
     goods = {"shoes": 0.5, "clothes": 0.9, "books": -1.4, "toys": -0.4, "kitchen": -0.7}
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow("order_id ordered_at category price items new_customer delivery_days returned".split())
+        rows.writerow(_COLUMNS)
         for order in range(_ORDERS):
             minute = int(order * 525_600 / _ORDERS)
             day, in_day = divmod(minute, 1440)
@@ -66,7 +67,7 @@ def _write_orders(path: Path) -> None:
             price = round(math.exp(draw.gauss(3.4, 0.7)), 2)
             items = 1 + min(7, int(draw.expovariate(0.7)))
             new = draw.random() < 0.35
-            days = "" if draw.random() < 0.05 else 1 + int(draw.expovariate(0.4))
+            days = None if draw.random() < 0.05 else 1 + int(draw.expovariate(0.4))
             late = 0.12 * (days or 3)
             score = 1.5 * goods[category] + 1.2 * (math.log(price) - 3.4) + 0.4 * items + 1.4 * new + late - 2.6
             returned = draw.random() < 1 / (1 + math.exp(-score))

@@ -177,6 +177,21 @@ def standard_error(leave_one_out: Array) -> float:
     return float(np.sqrt((len(defined) - 1) * defined.var()))
 
 
+def degrees_of_freedom(leave_one_out: Array) -> float:
+    """How many normal units would know their variance as well as these do, less one (after Satterthwaite 1946).
+
+    The variance of an estimated variance grows with the kurtosis: where a few units carry most of the spread, many
+    units are worth few. At most units - 1, at least 1.
+    """
+    apart = leave_one_out[np.isfinite(leave_one_out)]
+    apart = apart - apart.mean()
+    variance = (apart**2).mean()
+    if variance == 0:
+        return max(1.0, len(apart) - 1.0)
+    excess = (apart**4).mean() / variance**2 - 1  # 2 for the normal
+    return float(np.clip(2 * len(apart) / max(excess, 1e-9), 1, max(1, len(apart) - 1)))
+
+
 def standard_errors(influence: Array, weights: Array) -> Array:
     """The standard error under each row of weights, from the influences there: (b, units) each → (b,)."""
     units = weights.shape[-1]

@@ -221,12 +221,13 @@ def _prove(fitted: FittedModel, runtime: OnnxRuntime, holdout: Dataset) -> tuple
     hard = stress_rows(columns, fitted.schema)
     everything = {name: np.concatenate([column, hard[name]]) for name, column in columns.items()}
     expected, served = fitted.predict(everything), runtime.predict_in_chunks(everything)
-    if expected.probabilities is None:
-        proof = parity.check_values(expected.values, served.values, tolerance=TOLERANCE)
-    else:
+    if expected.probabilities is not None and served.probabilities is not None:
         proof = parity.check_probabilities(
             expected.probabilities, served.probabilities, threshold=fitted.threshold, tolerance=TOLERANCE
         )
+    else:
+        assert served.values is not None
+        proof = parity.check_values(expected.values, served.values, tolerance=TOLERANCE)
     rows = slice(len(holdout))
 
     def first(array: np.ndarray | None) -> np.ndarray | None:
@@ -273,6 +274,7 @@ def _as_outputs(predictions: Predictions, schema: Schema) -> Outputs:
 def _output_columns(outputs: Outputs, schema: Schema) -> Columns:
     if outputs.values is not None:
         return {"value": outputs.values}
+    assert outputs.labels is not None
     assert outputs.probabilities is not None
     named = {
         f"probability:{label_text(label)}": outputs.probabilities[:, code]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -55,14 +55,13 @@ def aligned(outputs: Outputs, schema: Schema, wanted: Schema) -> Predictions:
     if outputs.values is not None:
         return Predictions(values=outputs.values, probabilities=None)
     codes = {label_text(label): code for code, label in enumerate(wanted.target.labels)}
-    known = [codes.get(label_text(label)) for label in schema.target.labels]
-    if None in known:
-        gone = [str(label) for label, code in zip(schema.target.labels, known, strict=True) if code is None]
+    texts = [label_text(label) for label in schema.target.labels]
+    if gone := [text for text in texts if text not in codes]:
         raise DataError(f"it predicts labels that the data no longer has: {', '.join(gone)}")
     assert outputs.probabilities is not None
     assert outputs.labels is not None
     probabilities = np.zeros((len(outputs), len(codes)))
-    probabilities[:, known] = outputs.probabilities
+    probabilities[:, [codes[text] for text in texts]] = outputs.probabilities
     values = np.array([codes[text] for text in outputs.labels], dtype=np.int64)
     return Predictions(values=values, probabilities=probabilities)
 
@@ -93,7 +92,7 @@ def scores(dataset: Dataset, predictions: Predictions) -> dict[str, Estimate]:
 def baseline(dataset: Dataset, fit_truth: np.ndarray, metric: str) -> Predictions:
     """The trivial baseline's predictions of the rows of `dataset`."""
     labels = dataset.schema.target.labels
-    kind = "classification" if labels else "regression"
+    kind: Literal["classification", "regression"] = "classification" if labels else "regression"
     return baseline_predictions(kind, fit_truth, len(dataset), len(labels) or None, metric)
 
 

@@ -110,17 +110,17 @@ class Supervisor:
         part.started = time.monotonic()
 
     def _stop_all(self) -> None:
-        running = [part for part in self._parts if part.process is not None]
-        for part in running:
+        running = [(part, part.process) for part in self._parts if part.process is not None]
+        for _, process in running:
             with contextlib.suppress(ProcessLookupError):
-                part.process.terminate()
-        for part in running:
+                process.terminate()
+        for part, process in running:
             try:
-                part.process.wait(part.stop_seconds)
+                process.wait(part.stop_seconds)
             except subprocess.TimeoutExpired:
                 self._say(f"{part.name} did not stop within {part.stop_seconds:g} s and is killed")
-                part.process.kill()
-                part.process.wait()
+                process.kill()
+                process.wait()
 
 
 def _ending(code: int) -> str:

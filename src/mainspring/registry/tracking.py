@@ -94,7 +94,7 @@ class Tracking:
         """Put `alias` on `version`."""
         name = self.registered_name(model)
         with self._answering():
-            self._client.set_registered_model_alias(name, alias, str(self._registered(model)[version]))
+            self._client.set_registered_model_alias(name, alias, self._registered(model)[version])
 
     def record(self, version: Version) -> None:
         """Keep a version: its run with parameters, metrics and files, and the registered version. Done once only."""
@@ -134,7 +134,7 @@ class Tracking:
         )
         self._client.log_artifacts(run, str(version.folder), "version")
 
-    def _registered(self, model: str) -> dict[str, int]:
+    def _registered(self, model: str) -> dict[str, str]:
         """Mainspring's version → MLflow's; the model is registered if it was not."""
         from mlflow.exceptions import MlflowException
 
@@ -145,7 +145,7 @@ class Tracking:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         found = self._client.search_model_versions(f"name = '{name}'", max_results=10_000)
-        return {entry.tags[VERSION_TAG]: entry.version for entry in found if VERSION_TAG in entry.tags}
+        return {entry.tags[VERSION_TAG]: str(entry.version) for entry in found if VERSION_TAG in entry.tags}
 
     def _find_experiment(self) -> str:
         name = self._project.name

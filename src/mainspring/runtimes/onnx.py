@@ -32,7 +32,7 @@ class Outputs:
     values: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.values if self.values is not None else self.labels)
+        return sum(len(array) for array in (self.values, self.labels) if array is not None)
 
 
 class Stop:
@@ -84,7 +84,7 @@ class OnnxRuntime:
 
     def predict(self, columns: Columns, stop: Stop | None = None) -> Outputs:
         """Answer for the rows of `columns`; each array has length n. `stop` ends the run from another thread."""
-        feeds = {name: columns[name].reshape(-1, 1) for name in self._names}
+        feeds = {name: columns[name][:, None] for name in self._names}
         results = self._session.run(self._outputs, feeds, stop and stop.options)
         if self.schema.target.labels:
             return Outputs(labels=results[0], probabilities=results[1])

@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 
 from mainspring.serving import problems
 from mainspring.serving.access_log import AccessLog
-from mainspring.serving.ids import new_id
 from mainspring.serving.keys import KeyRing
 from mainspring.serving.messages import (
     BodyTooLargeError,
@@ -71,7 +70,8 @@ class Edge:
         """Answer one request."""
         request = Request(scope, receive)
         given = request.headers.get(b"x-request-id")
-        request.id = given.decode() if given and _REQUEST_ID.fullmatch(given) else new_id()
+        if given and _REQUEST_ID.fullmatch(given):
+            request.id = given.decode()
         answer = _Answer(send, request)
         counted = request.path not in HEALTH_PATHS
         self.in_flight += counted

@@ -5,7 +5,7 @@ A prediction id is one of these. Row k of a request with several records has the
 
 from __future__ import annotations
 
-import os
+import random
 import time
 
 _VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
@@ -14,6 +14,7 @@ _RANDOM = ((1 << 76) - 1) & ~(0b11 << 62)  # the 74 bits that are neither time n
 
 def new_id() -> str:
     """A new identifier: 48 bits of milliseconds since 1970, then 74 random bits."""
-    random = int.from_bytes(os.urandom(10), "big") & _RANDOM
-    text = f"{time.time_ns() // 1_000_000 << 80 | _VERSION_AND_VARIANT | random:032x}"
+    # Ids are no secrets, and the random module seeds itself from the system, also after a fork.
+    bits = time.time_ns() // 1_000_000 << 80 | _VERSION_AND_VARIANT | (random.getrandbits(76) & _RANDOM)
+    text = f"{bits:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

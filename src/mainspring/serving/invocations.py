@@ -20,7 +20,6 @@ from mainspring.runtimes.onnx import Stop
 from mainspring.runtimes.strict_json import BrokenJsonError, broken_json, refuse_duplicate_keys, shown
 from mainspring.schema import Schema
 from mainspring.serving.engine import Engine
-from mainspring.serving.ids import new_id
 from mainspring.serving.messages import Reply, Request
 from mainspring.serving.predict import check_rows, prediction_headers, require_media_type
 from mainspring.serving.problems import Problem
@@ -66,7 +65,6 @@ class Invocations:
         read = _read_csv if request.media_type == "text/csv" else _read_json
         loaded = slot.lease()
         request.version = loaded.name
-        prediction = new_id()
 
         def work(stop: Stop | None) -> bytes:
             schema = loaded.manifest.schema
@@ -87,7 +85,7 @@ class Invocations:
             raise Problem.of(error) from None
         finally:
             loaded.release()
-        return Reply(200, body, headers=prediction_headers(loaded.name, prediction))
+        return Reply(200, body, headers=prediction_headers(loaded.name, request.unique))
 
     def _choose(self, name: str | None) -> Slot:
         if name is None and self._default is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +59,7 @@ class LoadedVersion:
         outputs = self.runtime.predict(columns, stop)
         numbers = outputs.values if outputs.values is not None else outputs.probabilities
         # A sum is finite only if every term is, and costs a third of looking at each.
-        if not np.isfinite(numbers.sum()) and not (finite := np.isfinite(numbers)).all():  # type: ignore[union-attr]
+        if not math.isfinite(np.add.reduce(numbers, axis=None)) and not (finite := np.isfinite(numbers)).all():  # type: ignore[union-attr]
             row = int(np.argmin(finite.reshape(len(outputs), -1).all(axis=1)))
             raise RequestError(
                 "the model has no finite answer for this record: a number in it is too large", f"$[{row}]"

@@ -11,11 +11,16 @@ from time import perf_counter, time
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
+from mainspring.serving.ids import new_id
+
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+
+_TOO_SLOW = "the body is too slow"
 
 
 class ClientGoneError(Exception):
@@ -27,7 +32,10 @@ class BodyTooLargeError(Exception):
 
 
 class Request:
-    """One HTTP request. `model`, `version`, `rows` and `key` are filled in along the way, for log and metrics."""
+    """One HTTP request. `unique` is our id for it, `id` the one that the client sees, which may be the client's own.
+
+    `model`, `version`, `rows` and `key` are filled in along the way, for log and metrics.
+    """
 
     __slots__ = (
         "_receive",
@@ -42,6 +50,7 @@ class Request:
         "scope",
         "seen",
         "started",
+        "unique",
         "version",
     )
 
@@ -52,7 +61,8 @@ class Request:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.started = perf_counter()
         self.seen = time()
-        self.id = ""
+        self.unique = new_id()
+        self.id = self.unique
         self.model = self.version = self.key = ""
         self.rows = 0
         self._receive = receive
@@ -68,8 +78,19 @@ class Request:
         """
         if int(self.headers.get(b"content-length", b"0")) > limit:
             raise BodyTooLargeError
-        async with asyncio.timeout(seconds):
+        # As asyncio.timeout does it, at a quarter of the cost: this is on the way of every request.
+        task = asyncio.current_task()
+        assert task is not None
+        timer = asyncio.get_running_loop().call_later(seconds, task.cancel, _TOO_SLOW)
+        try:
             self.body = await self._read(limit)
+        except asyncio.CancelledError as error:
+            if error.args != (_TOO_SLOW,):
+                raise
+            task.uncancel()
+            raise TimeoutError from None
+        finally:
+            timer.cancel()
 
     async def _read(self, limit: int) -> bytes:
         message = await self._receive()

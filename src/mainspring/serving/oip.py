@@ -12,7 +12,6 @@ from mainspring.errors import RequestError
 from mainspring.runtimes.onnx import Stop
 from mainspring.serving import tensors
 from mainspring.serving.engine import Engine
-from mainspring.serving.ids import new_id
 from mainspring.serving.messages import Reply, Request
 from mainspring.serving.predict import prediction_headers, require_media_type
 from mainspring.serving.problems import Problem
@@ -45,14 +44,13 @@ class Infer:
         header_length = _header_length(request)
         loaded = slot.lease(version)
         request.version = loaded.name
-        prediction = new_id()
 
         def work(stop: Stop | None) -> tuple[bytes, bytes]:
             asked, binary = tensors.parse(request.body, header_length)
             wanted = tensors.requested(asked, loaded.codec.schema)
             columns, request.rows = tensors.to_columns(asked, binary, loaded.codec, self._max_rows)
             given, packed = tensors.from_outputs(loaded.predict(columns, stop), wanted)
-            answer = InferenceResponse(name, loaded.name, asked.id or prediction, given)
+            answer = InferenceResponse(name, loaded.name, asked.id or request.unique, given)
             return msgspec.json.encode(answer), packed
 
         try:
@@ -61,7 +59,7 @@ class Infer:
             raise Problem.of(error) from None
         finally:
             loaded.release()
-        headers = prediction_headers(loaded.name, prediction)
+        headers = prediction_headers(loaded.name, request.unique)
         if not packed:
             return Reply(200, header, headers=headers)
         return Reply(

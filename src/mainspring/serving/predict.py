@@ -12,7 +12,6 @@ import msgspec
 from mainspring.errors import RequestError
 from mainspring.runtimes.onnx import Stop
 from mainspring.serving.engine import Engine
-from mainspring.serving.ids import new_id
 from mainspring.serving.messages import Headers, Reply, Request
 from mainspring.serving.problems import Problem
 from mainspring.serving.slots import Slots
@@ -33,13 +32,12 @@ class Predict:
         require_json(request)
         loaded = slot.lease()
         request.version = loaded.name
-        prediction = new_id()
 
         def work(stop: Stop | None) -> bytes:
             columns, request.rows = loaded.codec.decode(request.body)
             check_rows(request.rows, self._max_rows)
             answers = loaded.codec.outputs(loaded.predict(columns, stop))
-            return _encode({"model": name, "version": loaded.name, "id": prediction, "predictions": answers})
+            return _encode({"model": name, "version": loaded.name, "id": request.unique, "predictions": answers})
 
         try:
             body = await self._engine.run(work, size=len(request.body), slow=loaded.slow)
@@ -47,7 +45,7 @@ class Predict:
             raise Problem.of(error) from None
         finally:
             loaded.release()
-        return Reply(200, body, headers=prediction_headers(loaded.name, prediction))
+        return Reply(200, body, headers=prediction_headers(loaded.name, request.unique))
 
 
 def prediction_headers(version: str, prediction: str) -> Headers:

@@ -89,6 +89,7 @@ class GatewayServer(uvicorn.Server):
             http=PatientProtocol,
             ws="none",
             lifespan="on",
+            proxy_headers=False,
             log_config=None,
             log_level="warning",
             access_log=False,
@@ -120,6 +121,38 @@ class GatewayServer(uvicorn.Server):
                 signal.signal(sign, handler)
 
 
+class WholeWrites:
+    """A transport that sends what is written in one turn of the event loop as one: a response's header and its body.
+
+    uvloop sends each write at once. One system call and one packet instead of two is a tenth of a small request's time.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._parts: list[bytes] = []
+        # What uvicorn asks for on every request is not looked up through __getattr__.
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        """Send `data` at the end of this turn."""
+        if not self._parts:
+            self._loop.call_soon(self._send)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        """Send what is left, and close."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._parts and not self._transport.is_closing():
+            self._transport.write(b"".join(self._parts))
+        self._parts.clear()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class PatientProtocol(HttpToolsProtocol):
     """uvicorn's protocol with the limits that it lacks: on the size and on the time of a request's header.
 
@@ -132,7 +165,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """A client has connected: its first header is due."""
-        super().connection_made(transport)
+        super().connection_made(WholeWrites(transport, self.loop))  # type: ignore[arg-type]
         self._expect_header()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -142,14 +175,14 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Part of a header, or of a body."""
-        between = self.cycle is None or self.cycle.response_complete
-        if between:
-            if self._waiting is None:
-                self._expect_header()
-            self._header_bytes += len(data)
         super().data_received(data)
-        if between and self._header_bytes > _MOST_HEADER_BYTES and (self.cycle is None or self.cycle.response_complete):
+        if self.cycle is not None and not self.cycle.response_complete:
+            return  # a request is under way
+        self._header_bytes += len(data)
+        if self._header_bytes > _MOST_HEADER_BYTES:
             self.send_400_response("The header is too large.")
+        elif self._waiting is None:
+            self._expect_header()
 
     def on_headers_complete(self) -> None:
         """A request begins."""

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSETS = {"": 15, "ai.onnx.ml": 3}
 IR_VERSION = 8
+_RUNTIMES_OWN = {"com.microsoft": 1}  # ONNX Runtime's own operators: its Tokenizer, which ONNX lacks
 
 _TYPES = {"double": TensorProto.DOUBLE, "float": TensorProto.FLOAT, "int64": TensorProto.INT64}
 _TYPES["string"] = TensorProto.STRING
@@ -94,7 +95,7 @@ class GraphBuilder:
     def build(self, name: str) -> bytes:
         """The checked model, as bytes."""
         graph = helper.make_graph(self._nodes, name, self._inputs, self._outputs, self._initializers)
-        opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
+        opsets = [helper.make_opsetid(domain, version) for domain, version in (OPSETS | _RUNTIMES_OWN).items()]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="mainspring")
         onnx.checker.check_model(model)
         return model.SerializeToString()

@@ -112,7 +112,7 @@ class FittedModel:
     def predict(self, columns: Columns) -> Predictions:
         """What the fitted estimators say of n rows: the reference for what is served."""
         matrix = self.featurizer.apply(columns)
-        blended = sum(member.weight * member.predict(matrix, self.classes) for member in self.members)
+        blended = np.sum([member.weight * member.predict(matrix, self.classes) for member in self.members], axis=0)
         if not self.classes:
             return Predictions(values=blended[:, 0], probabilities=None)
         return decide(self.calibration.apply(blended) if self.calibration else blended, self.threshold)

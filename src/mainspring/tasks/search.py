@@ -123,8 +123,7 @@ def fit_member(
         watched = np.zeros(len(truth), dtype=bool)
         watched[stop] = True
         # A class that only the watched rows hold cannot be learnt: early stopping has to do without them.
-        watched &= np.isin(truth, truth[~watched])
-        if rows.classes and len(np.unique(truth[~watched])) < len(classes):
+        if rows.classes and len(np.unique(truth[~watched])) < len(np.unique(truth)):
             watched[:] = False
         if watched.any():
             weights = None if rows.weights is None else rows.weights[~watched]
@@ -155,7 +154,8 @@ def run_trial(
     """Cross-validate one set of parameters. `after_fold` is told the mean so far, and may raise to give up."""
     began = time.perf_counter()
     out_of_fold = np.full((len(rows.truth), rows.classes or 1), np.nan)
-    scores, train_scores, rounds = [], [], []
+    scores, train_scores = [], []
+    rounds: list[int] = []
     for number, fold in enumerate(folds):
         member = fit_member(kind, parameters, rows.take(fold.train), fold.matrix, seed=seed, stop=fold.stop)
         raw = member.predict(fold.validation_matrix, rows.classes)
@@ -164,9 +164,10 @@ def run_trial(
         some = slice(None, None, max(1, len(fold.train) // _TRAIN_SCORE_ROWS))
         seen = predictions(member.predict(fold.matrix[some], rows.classes), rows.classes)
         train_scores.append(score(metric, rows.truth[fold.train[some]], seen))
-        rounds.append(member.parameters.get("rounds"))
+        if "rounds" in member.parameters:
+            rounds.append(member.parameters["rounds"])
         after_fold(number, float(np.mean(scores)))
-    if kind.rounds and None not in rounds:
+    if rounds:
         parameters = {**parameters, "rounds": int(np.mean(rounds))}
     seconds = time.perf_counter() - began
     return Trial(kind.name, parameters, tuple(scores), tuple(train_scores), out_of_fold, seconds)

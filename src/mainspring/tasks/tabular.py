@@ -68,7 +68,7 @@ def fit(dataset: Dataset, spec: TabularSpec, *, progress: Progress = lambda tria
     Raises:
         DataError: there is nothing to learn from.
     """
-    features = tuple(column for column in dataset.schema.features if column.kind not in ("text", "identifier"))
+    features = tuple(column for column in dataset.schema.features if column.kind != "identifier")
     if not features:
         raise DataError("no column is left to learn from: see what was dropped, and override kinds in the spec")
     schema = Schema(features, dataset.schema.target)
@@ -144,7 +144,9 @@ def _final(dataset: Dataset, schema: Schema, spec: TabularSpec, found: Search) -
     for trial, weight in found.chosen:
         member = fit_member(KINDS[trial.kind], trial.parameters, rows, matrix, seed=spec.seed)
         members.append(replace(member, weight=weight))
-    return FittedModel(schema, featurizer, tuple(members))
+    used = set(featurizer.sources)  # a text without a usual word gives nothing to learn from
+    features = tuple(column for column in schema.features if column.name in used)
+    return FittedModel(Schema(features, schema.target), featurizer, tuple(members))
 
 
 def _learning_curve(rows: Rows, folds: list[Fold], found: Search, metric: str, seed: int) -> tuple[LearningPoint, ...]:
