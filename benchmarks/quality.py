@@ -112,6 +112,10 @@ class Answer:
     versions: dict[str, str]
 
 
+class PeerFailed(Exception):  # noqa: N818
+    """A peer gave no predictor, as AutoGluon's larger presets do in a few seconds. The message says where its log is."""
+
+
 @dataclass(frozen=True)
 class Peer:
     """A script in `quality/`, and the environment it runs in."""
@@ -151,7 +155,7 @@ class Peer:
         with (folder / "log.txt").open("w") as log:
             done = subprocess.run([self.python, "-W", "ignore", script, folder], stdout=log, stderr=log, cwd=folder)
         if done.returncode:
-            raise SystemExit(f"{self.name} failed on {table.name}: see {folder / 'log.txt'}")
+            raise PeerFailed(f"{self.name} gave no predictor for {table.name}: see {folder / 'log.txt'}")
         result = json.loads((folder / "result.json").read_text())
         found = table.predictions(np.load(folder / "predictions.npy"))
         return Answer(found, seconds, result["seconds"], result["chosen"], result["versions"])
@@ -199,7 +203,7 @@ def within(answer: Callable[[float], Answer], first: float, aim: float, least: f
 
 
 def answers(table: Table, budget: float, peers: list[Peer]) -> dict[str, Answer]:
-    """What each system says of the held-out rows."""
+    """What each system says of the held-out rows; one that failed is left out."""
     made = {}
 
     def keep(name: str, answer: Answer) -> None:
@@ -213,7 +217,10 @@ def answers(table: Table, budget: float, peers: list[Peer]) -> dict[str, Answer]
     keep("Mainspring", within(ours, FIRST_SHARE * budget, aim, least=GOOD_USE * budget, most=budget))
     for peer in peers:
         ask = functools.partial(peer.answer, table)
-        keep(peer.name, within(ask, budget, aim, least=0.0, most=GRACE * budget))
+        try:
+            keep(peer.name, within(ask, budget, aim, least=0.0, most=GRACE * budget))
+        except PeerFailed as failure:
+            print(failure, file=sys.stderr, flush=True)
     return made
 
 
@@ -308,6 +315,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write everything there, as JSON")
     options = parser.parse_args()
     peers = [peer for peer in PEERS if peer.name in options.systems.split(",")]
+    if not peers:
+        parser.error(f"no such system; there are: {', '.join(peer.name for peer in PEERS)}")
     for peer in peers:
         peer.install()
     found = {}

@@ -77,7 +77,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 class Strict(BaseModel):
     """No unknown keys, no silent conversion, no change after reading."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Budget(Strict):
@@ -127,7 +127,7 @@ class TabularSpec(ModelSpec):
         default=("linear", "tree", "forest", "boosting", "blend"), strict=False, min_length=1
     )
     budget: Annotated[Budget, BeforeValidator(_budget)] = Budget(trials=16)
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
 class ClassificationSpec(TabularSpec):
@@ -223,7 +223,7 @@ def load(folder: Path | str = ".") -> Project:
     folder = Path(folder).resolve()
     path = folder / FILE_NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
     except (FileNotFoundError, NotADirectoryError):
         raise SpecError(
             f"no {FILE_NAME} in {folder}: go to a project's folder, name one with --project, or make one with "
@@ -238,8 +238,10 @@ def parse(text: str, folder: Path) -> Project:
     """The project that `text` declares; `folder` is what its paths are relative to."""
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a TOMLDecodeError, or a number of too many digits
         raise SpecError(f"{FILE_NAME} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise SpecError(f"{FILE_NAME} cannot be read: its lists and tables are nested too deeply") from None
     lines = _line_numbers(text)
     mistakes: list[tuple[Path_, str]] = []
     models: dict[str, TabularSpec] = {}
@@ -353,30 +355,55 @@ def _nested_model(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-_KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
-_HEADER = re.compile(rf"\s*\[\[?\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*\]\]?\s*(?:#.*)?")
-_ASSIGNMENT = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*=")
+_KEY = r"""(?:[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')"""
+_KEYS = rf"({_KEY}(?:[ \t]*\.[ \t]*{_KEY})*)"
+_HEADER = re.compile(rf"[ \t]*\[\[?[ \t]*{_KEYS}[ \t]*\]\]?")
+_ASSIGNMENT = re.compile(rf"[ \t]*{_KEYS}[ \t]*=")
+_PART = re.compile(
+    r"""
+    \"{3} (?:\\.|[^\\])*? \"{3,5} | '{3} .*? '{3,5}        # a text of many lines; it may end with two quotes of its own
+    | " (?:\\.|[^"\\])* " | ' [^']* ' | \# [^\n]*
+    | [\[\]{}\n] | [^\[\]{}\n"'\#]+
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 
 
 def _line_numbers(text: str) -> dict[Path_, int]:
     """Where each key and table begins. The standard parser keeps no positions; this finds those of valid TOML."""
     lines: dict[Path_, int] = {}
     table: Path_ = ()
-    quote = None  # the mark that ends the many-line string that we are in
-    for number, line in enumerate(text.splitlines(), start=1):
-        if quote is None:
-            if match := _HEADER.fullmatch(line):
-                table = _split_key(match[1])
-                lines.setdefault(table, number)
-            elif match := _ASSIGNMENT.match(line):
-                lines.setdefault((*table, *_split_key(match[1])), number)
-        for mark in re.findall(r'"""|' + "'''", line):
-            if quote is None:
-                quote = mark
-            elif quote == mark:
-                quote = None
+    position, number = 0, 1
+    while position < len(text):
+        if match := _HEADER.match(text, position):
+            table = _split_key(match[1])
+            lines.setdefault(table, number)
+        elif match := _ASSIGNMENT.match(text, position):
+            lines.setdefault((*table, *_split_key(match[1])), number)
+        end = _end_of_statement(text, match.end() if match else position)
+        number += text.count("\n", position, end)
+        position = end
     return lines
 
 
+def _end_of_statement(text: str, position: int) -> int:
+    """After the next line break that is in no text, list or inline table."""
+    depth = 0
+    while part := _PART.match(text, position):
+        position = part.end()
+        if part[0] in ("[", "{"):
+            depth += 1
+        elif part[0] in ("]", "}"):
+            depth -= 1
+        elif part[0] == "\n" and depth == 0:
+            return position
+    return len(text)
+
+
 def _split_key(key: str) -> Path_:
-    return tuple(part.strip("\"'") for part in re.findall(_KEY, key))
+    """`columns."dep delay"` → ("columns", "dep delay"), as the standard parser reads it."""
+    parts, inner = [], tomllib.loads(f"{key} = 0")
+    while isinstance(inner, dict):
+        [(part, inner)] = inner.items()
+        parts.append(part)
+    return tuple(parts)

@@ -6,12 +6,13 @@ import time
 
 import httpx
 import pytest
-from .graphs import DELAY, DELAY_RECORD, FARE, FARE_RECORD, STARS, STARS_RECORD, publish
 
 from mainspring import spec
 from mainspring.registry import desired
 from mainspring.serving.gateway import Gateway
 from mainspring.serving.server import GatewayServer
+
+from .graphs import DELAY, DELAY_RECORD, FARE, FARE_RECORD, STARS, STARS_RECORD, publish
 
 TOML = """
 [project]

@@ -1,4 +1,4 @@
-"""Small real ONNX graphs for any schema, and versions made of them, so that the gateway can be tested without fitting."""
+"""Small real ONNX graphs for any schema, and versions made of them: the gateway tested without fitting anything."""
 
 import msgspec
 import numpy as np
@@ -40,6 +40,10 @@ STARS_RECORD = {"price": 40, "city": "Rome"}
 FARE = Schema((Column("distance", "number"), Column("zone", "category", nullable=True)), Target("fare", unit="EUR"))
 FARE_RECORD = {"distance": 3.5, "zone": "A"}
 
+# Takes as many turns of a loop as it is told to: a model that can be made slow by its input.
+WORK = Schema((Column("turns", "number"),), Target("sum"))
+WORK_RECORD = {"turns": 3.0}
+
 
 class _Graph:
     """Nodes and constants as they come; `add` returns the name of a new node's output."""
@@ -69,7 +73,8 @@ def graph(schema, bias=0.0, large=False):
             value = g.add("Where", g.add("IsNaN", column.name), g.constant([[0.25]]), column.name)
             if not large:
                 value = g.add("Clip", value, g.constant(-5.0), g.constant(5000.0))
-            value = g.add("Mul", value, g.constant(10.0 if large else 0.001 if column.kind == "number" else 1.0))
+            scale = (1e10 if large else 0.001) if column.kind == "number" else 1.0
+            value = g.add("Mul", value, g.constant(scale))
         elif column.kind == "time":
             inputs.append(helper.make_tensor_value_info(column.name, TensorProto.INT64, [None, 1]))
             missing = g.add("Equal", column.name, g.constant([[MISSING_TIME]], np.int64))
@@ -94,7 +99,9 @@ def graph(schema, bias=0.0, large=False):
         logits = g.add("Mul", score, g.constant([[k - 0.5 for k in range(len(labels))]]))
         g.add("Softmax", logits, name="probabilities", axis=1)
         best = g.add("ArgMax", "probabilities", axis=1, keepdims=0)
-        g.constants.append(helper.make_tensor("labels", TensorProto.STRING, [len(labels)], [x.encode() for x in labels]))
+        g.constants.append(
+            helper.make_tensor("labels", TensorProto.STRING, [len(labels)], [x.encode() for x in labels])
+        )
         g.add("Gather", "labels", best, name="label")
         outputs = [
             helper.make_tensor_value_info("label", TensorProto.STRING, [None]),
@@ -111,9 +118,42 @@ def graph(schema, bias=0.0, large=False):
     return model.SerializeToString()
 
 
+def work_graph():
+    """`value` is `turns`, found by counting."""
+    number, flag = TensorProto.DOUBLE, TensorProto.BOOL
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going_on"], ["go_on"]),
+            helper.make_node("Add", ["sum", "one"], ["next_sum"]),
+        ],
+        "turn",
+        [
+            helper.make_tensor_value_info("turn_number", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going_on", flag, []),
+            helper.make_tensor_value_info("sum", number, []),
+        ],
+        [helper.make_tensor_value_info("go_on", flag, []), helper.make_tensor_value_info("next_sum", number, [])],
+        [numpy_helper.from_array(np.array(1.0), "one")],
+    )
+    g = _Graph()
+    most = g.add("ReduceMax", "turns", keepdims=0)
+    count = g.add("Cast", most, to=TensorProto.INT64)
+    total = g.add("Loop", count, g.constant(True, np.bool_), g.constant(0.0), body=body)
+    zeros = g.add("Mul", "turns", g.constant([[0.0]]))
+    g.add("Reshape", g.add("Add", zeros, total), g.constant([-1], np.int64), name="value")
+    inputs = [helper.make_tensor_value_info("turns", number, [None, 1])]
+    outputs = [helper.make_tensor_value_info("value", number, [None])]
+    model = helper.make_model(
+        helper.make_graph(g.nodes, "work", inputs, outputs, g.constants),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    return model.SerializeToString()
+
+
 def publish(state, model, schema, record, *, bias=0.0, large=False, spoil=None):
     """Publish the next version. `spoil` may change the golden answers before they are written."""
-    body = graph(schema, bias, large)
+    body = work_graph() if schema is WORK else graph(schema, bias, large)
     codec = RecordCodec(schema)
     records = [record, dict(record)]
     answers = codec.outputs(OnnxRuntime(body, schema).predict(codec.convert(records)[0]))

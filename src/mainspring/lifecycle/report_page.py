@@ -6,10 +6,8 @@ holds is text: it is escaped, and the page forbids itself scripts and requests b
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from importlib.resources import files
 from typing import Any
 
@@ -18,28 +16,26 @@ import numpy as np
 from mainspring.evaluation.metrics import METRICS
 from mainspring.lifecycle import plots
 from mainspring.lifecycle.report import Report, TrialLine
+from mainspring.lifecycle.wording import (
+    chance,
+    count,
+    date,
+    decimals_for,
+    duration,
+    fixed,
+    measured,
+    metric_name,
+    number,
+    percent,
+    sentence,
+)
 
 _TRIALS_SHOWN = 8
-_METRIC_NAMES = {
-    "roc_auc": "ROC AUC",
-    "average_precision": "average precision",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "mcc": "Matthews correlation",
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "r2": "R²",
-    "mape": "MAPE",
-}
 _SPLITS = {
     "hash": "by a hash of each row's values: equal rows are on one side, and a row keeps its side in later versions",
     "group": "by group: no group is on both sides, and a group keeps its side in later versions",
     "time": "by time: the newest rows are held out",
 }
-_NONE = "–"
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -82,14 +78,14 @@ def render(report: Report) -> str:
     template = environment.from_string((files("mainspring.lifecycle") / "report.html.jinja").read_text("utf-8"))
     ranked = _ranked(report)
     shown = max([_TRIALS_SHOWN, *(place + 1 for place, trial in enumerate(ranked) if trial.weight)])
-    decimals = _decimals(max((trial.spread for trial in ranked), default=0.0))
+    decimals = decimals_for(max((trial.spread for trial in ranked), default=0.0))
     return template.render(
         report=report,
-        date=_date(report.created),
+        date=date(report.created),
         metric=metric_name(report.metric),
         headline=_headline(report),
         standing=_standing(report),
-        reason=_sentence(report.verdict["reason"]),
+        reason=sentence(report.verdict["reason"]),
         against=report.verdict.get("against", "baseline"),
         split=_SPLITS.get(report.data.split, report.data.split),
         kinds=_by_kind(report),
@@ -111,97 +107,12 @@ def render(report: Report) -> str:
     )
 
 
-# Numbers as text -----------------------------------------------------------------------------------------------------
-
-
-def number(value: float | None) -> str:
-    """About four significant digits, and a dash for a number that there is not."""
-    if value is None or not math.isfinite(value):
-        return _NONE
-    if value and abs(value) < 1e-4:
-        digits, _, power = f"{value:.2g}".partition("e")
-        return f"{digits}\u00a0×\u00a010{str(int(power)).translate(_RAISED)}".replace("-", "−")
-    return f"{value:,.0f}".replace("-", "−") if abs(value) >= 1e3 else f"{value:.4g}".replace("-", "−")
-
-
-def fixed(value: float | None, decimals: int) -> str:
-    """With so many decimals."""
-    if value is None or not math.isfinite(value):
-        return _NONE
-    return f"{value:,.{decimals}f}".replace("-", "−")
-
-
-def count(value: int) -> str:
-    """291113 → 291,113."""
-    return f"{value:,}"
-
-
-def duration(seconds: float) -> str:
-    """In the unit that a person would use."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def metric_name(metric: str) -> str:
-    """As people write it."""
-    return _METRIC_NAMES.get(metric) or plots.clean(metric.replace("_", " "), 30)
-
-
-def _decimals(uncertainty: float) -> int:
-    """As many decimals as show two digits of the uncertainty."""
-    if not (uncertainty > 0 and math.isfinite(uncertainty)):
-        return 4
-    return min(8, max(0, 1 - math.floor(math.log10(uncertainty))))
-
-
-def _measured(estimate: dict[str, Any] | None, baseline: dict[str, Any] | None = None) -> tuple[str, str, str]:
-    """A value, its interval, and the baseline's value, all to the digits that the interval warrants."""
-    if estimate is None:
-        return _NONE, _NONE, _NONE
-    low, high = estimate["low"], estimate["high"]
-    known = low is not None and high is not None
-    decimals = _decimals((high - low) / 2 if known else math.nan)
-    interval = f"{fixed(low, decimals)} to {fixed(high, decimals)}" if known else _NONE
-    return fixed(estimate["value"], decimals), interval, fixed(baseline["value"], decimals) if baseline else _NONE
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}".replace("%", "\u00a0%")
-
-
-def _sentence(text: str) -> str:
-    """The gate's reason as a sentence: its metric as people write it, a capital, a full stop."""
-    name = METRICS.get(text.partition(" ")[0])
-    begun = metric_name(name.name) + text.removeprefix(name.name) if name else text
-    return begun[:1].upper() + begun[1:] + ("" if begun.endswith((".", "!", "?")) else ".")
-
-
-def _chance(p: float) -> str:
-    """A p-value, without digits that it does not have."""
-    if p < 1e-4:
-        return "< 0.0001"
-    return "> 0.999" if p > 0.999 else f"{p:.2g}"
-
-
-def _date(created: str) -> str:
-    try:
-        moment = datetime.fromisoformat(created)
-    except ValueError:
-        return created
-    zone = " UTC" if moment.tzinfo and not moment.utcoffset() else ""
-    return f"{moment.day} {moment:%B %Y, %H:%M}{zone}"
-
-
 # Headline ------------------------------------------------------------------------------------------------------------
 
 
 def _headline(report: Report) -> dict[str, str]:
     """The main metric beside its baseline."""
-    value, interval, baseline = _measured(report.holdout.get(report.metric), report.baseline.get(report.metric))
+    value, interval, baseline = measured(report.holdout.get(report.metric), report.baseline.get(report.metric))
     return {
         "value": value,
         "interval": interval,
@@ -271,7 +182,7 @@ def _parameters(trial: TrialLine) -> str:
 
 def _cross_validated(report: Report) -> dict[str, str]:
     found = report.cross_validation
-    decimals = _decimals(found.spread)
+    decimals = decimals_for(found.spread)
     return {
         "mean": fixed(found.mean, decimals),
         "spread": fixed(found.spread, decimals),
@@ -285,7 +196,7 @@ def _meaning(report: Report) -> str:
     """What gap and curve say about bias and variance, in one sentence that claims no more than they show."""
     found = report.cross_validation
     wide = found.gap > found.spread
-    size = fixed(abs(found.gap), _decimals(found.spread))
+    size = fixed(abs(found.gap), decimals_for(found.spread))
     seen = f"{size} {'better' if found.gap >= 0 else 'worse'} on rows it has seen than on new ones"
     if wide:
         times = f", {found.gap / found.spread:.2g} times the spread between folds" if found.spread else ""
@@ -346,7 +257,7 @@ def _metric_lines(report: Report) -> list[MetricLine]:
     """The main metric first."""
     lines = []
     for name in sorted(report.holdout, key=lambda name: name != report.metric):
-        value, interval, baseline = _measured(report.holdout[name], report.baseline.get(name))
+        value, interval, baseline = measured(report.holdout[name], report.baseline.get(name))
         known = METRICS.get(name)
         lines.append(
             MetricLine(
@@ -393,12 +304,12 @@ def _roc(report: Report) -> Plot | None:
         return None
     caption = "The dashed line is chance."
     if "roc_auc" in report.holdout:
-        value, interval, _ = _measured(report.holdout["roc_auc"])
+        value, interval, _ = measured(report.holdout["roc_auc"])
         caption = f"The area is {value} ({interval}); the dashed line is chance."
     if at:
         caption += (
-            f" The dot is the threshold in use: it finds {_percent(at.recall)} of the positive rows and calls "
-            f"{_percent(at.false_positive_rate)} of the others positive."
+            f" The dot is the threshold in use: it finds {percent(at.recall)} of the positive rows and calls "
+            f"{percent(at.false_positive_rate)} of the others positive."
         )
     return Plot("ROC", plots.roc(curve, (at.false_positive_rate, at.recall) if at else None), caption)
 
@@ -410,9 +321,9 @@ def _precision_recall(report: Report) -> Plot | None:
     dot = (at.recall, at.precision) if at and at.precision is not None else None
     caption = "Of the rows called positive, how many are; of the positive ones, how many are called so."
     if at:
-        caption = f"The dashed line is the share of positive rows, {_percent(at.share)}."
+        caption = f"The dashed line is the share of positive rows, {percent(at.share)}."
     if at and at.precision is not None:
-        caption += f" At the dot, {_percent(at.precision)} of the rows called positive are."
+        caption += f" At the dot, {percent(at.precision)} of the rows called positive are."
     return Plot("Precision and recall", plots.precision_recall(curve, dot, at.share if at else None), caption)
 
 
@@ -449,7 +360,7 @@ def _confusion(report: Report) -> Plot | None:
         true, called, share = report.labels[row], report.labels[column], counts[row, column] / counts[row].sum()
         caption += (
             f" Most often mistaken: {true} called {called}, {count(int(counts[row, column]))} rows "
-            f"({_percent(share)} of {true})."
+            f"({percent(share)} of {true})."
         )
     if len(counts) > plots.MOST_LABELS:
         caption += f" Shown are the {plots.MOST_LABELS} most frequent of {len(counts)} labels; shares are of all rows."
@@ -521,7 +432,7 @@ def _comparison(report: Report) -> dict[str, Any] | None:
     found = report.verdict.get("comparison")
     if not found:
         return None
-    decimals = _decimals((found["high"] - found["low"]) / 2)
+    decimals = decimals_for((found["high"] - found["low"]) / 2)
     return {
         "metric": metric_name(found["metric"]),
         "champion": fixed(found["champion"], decimals),
@@ -530,8 +441,8 @@ def _comparison(report: Report) -> dict[str, Any] | None:
         "interval": f"{fixed(found['low'], decimals)} to {fixed(found['high'], decimals)}",
         "confidence": f"{found.get('confidence', 0.9):.0%}".replace("%", "\u00a0%"),
         "margin": number(found["margin"]),
-        "p_better": _chance(found["p_better"]),
-        "p_not_better": _chance(found["p_not_better"]),
+        "p_better": chance(found["p_better"]),
+        "p_not_better": chance(found["p_not_better"]),
         "test": found["test"],
         "rows": count(found["rows"]),
         "clusters": found.get("clusters"),

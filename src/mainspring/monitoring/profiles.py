@@ -56,12 +56,13 @@ def describe(values: np.ndarray) -> ColumnProfile:
     """The profile of numbers (float64, NaN missing) or of text (object, "" missing)."""
     if values.dtype != object:
         known = values[~np.isnan(values)]
-        quantiles = np.quantile(known, _QUANTILES).tolist() if len(known) else []
+        # Halved, because the distance from the least to the greatest may be more than a float can hold.
+        quantiles = (2 * np.quantile(known / 2, _QUANTILES)).tolist() if len(known) else []
         return ColumnProfile(missing=1.0 - len(known) / max(1, len(values)), quantiles=quantiles)
     counts = Counter(values.tolist())
     missing = counts.pop(MISSING_TEXT, 0)
     known_rows = max(1, sum(counts.values()))
-    shares = {value: count / known_rows for value, count in counts.most_common(_MOST_VALUES)}
-    return ColumnProfile(
-        missing / max(1, len(values)), [], shares, max(0.0, 1.0 - sum(shares.values())) if shares else 0.0
-    )
+    kept = counts.most_common(_MOST_VALUES)
+    other = sum(counts.values()) - sum(count for _, count in kept)
+    shares = {value: count / known_rows for value, count in kept}
+    return ColumnProfile(missing / max(1, len(values)), [], shares, other / known_rows)

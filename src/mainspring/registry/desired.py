@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from mainspring.errors import RegistryError
+from mainspring.registry import history
 from mainspring.registry.files import lock, write_atomically
 
 FILE_NAME = "desired.json"
@@ -70,15 +71,29 @@ def read(state: Path) -> Desired:
 
 
 def update(state: Path, change: Callable[[dict[str, DesiredModel]], dict[str, DesiredModel]]) -> Desired:
-    """Apply `change` to the models, under a lock, and write the result."""
+    """Apply `change` to the models, under a lock, and write the result.
+
+    Where the file is damaged, it is made anew from the history first, so that no model loses its champion.
+    """
     with lock(state / ".desired.lock", what="a change of desired state", timeout=10.0):
-        before = read(state)
+        try:
+            before = read(state)
+        except RegistryError:
+            before = _from_history(state)
         models = change(dict(before.models))
         if models == before.models:
             return before
         after = Desired(before.revision + 1, models)
         write_atomically(path(state), msgspec.json.format(msgspec.json.encode(after)))
         return after
+
+
+def _from_history(state: Path) -> Desired:
+    champions = {event.model: event for event in history.read(state) if event.kind != "fit"}
+    return Desired(
+        len(champions),
+        {model: DesiredModel(routes=(Route(event.version),), since=event.time) for model, event in champions.items()},
+    )
 
 
 def set_champion(state: Path, model: str, version: str) -> Desired:

@@ -56,7 +56,7 @@ class Numbers:
         fill, holes = np.zeros(len(names)), []
         for position, name in enumerate(names):
             known = columns[name][~np.isnan(columns[name])]
-            fill[position] = np.clip(np.median(known), -_LIMIT, _LIMIT) if len(known) else 0.0
+            fill[position] = np.median(np.clip(known, -_LIMIT, _LIMIT)) if len(known) else 0.0
             if len(known) < len(columns[name]):
                 holes.append(position)
         return cls(names, fill, tuple(holes))
@@ -301,8 +301,9 @@ def _fit_category(name: str, values: np.ndarray, target: np.ndarray, seed: int) 
     counts = pa.array(values, type=pa.string()).value_counts().to_pylist()
     least = max(2.0, _RARE_SHARE * len(values))
     levels = sorted(entry["values"] for entry in counts if entry["counts"] >= least or entry["values"] == MISSING_TEXT)
+    levels = levels or [MISSING_TEXT]  # every level is rare: a look-up needs a key all the same
     if len(levels) <= _ONE_HOT_LEVELS:
-        table = np.vstack([np.eye(len(levels)), np.zeros(len(levels))]) if levels else np.zeros((1, 1))
+        table = np.vstack([np.eye(len(levels)), np.zeros(len(levels))])
         block = Category(name, tuple(levels), table.astype(np.float32))
         return block, block.apply({name: values})
     draft = Category(name, tuple(levels), np.zeros((len(levels) + 1, 0), dtype=np.float32))

@@ -60,7 +60,7 @@ class Calibration:
     shift: np.ndarray
 
     @classmethod
-    def fit(cls, probabilities: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None) -> Calibration:
+    def fit(cls, probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
         """The slope and shifts of least log loss on `probabilities` (n, classes) of rows with classes `truth` (n,)."""
         logs = np.log(np.clip(probabilities, _LEAST_PROBABILITY, 1.0))
         classes, rows = logs.shape[1], np.arange(len(logs))

@@ -191,13 +191,13 @@ def search(
     depends on data, spec and seed alone; with one in seconds also on the machine.
 
     Args:
-        kinds: names of candidates, perhaps with "blend".
+        kinds: names of candidates, perhaps with "blend"; "blend" alone draws from every kind.
         progress: is told each finished trial, and the best so far.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    single = [name for name in kinds if name != "blend"]
+    single = [name for name in kinds if name != "blend"] or list(KINDS)
     greater = METRICS[metric].greater_is_better
     study = optuna.create_study(
         direction="maximize" if greater else "minimize",

@@ -130,10 +130,20 @@ def _searched(dataset: Dataset) -> Dataset:
 
 
 def _folds(dataset: Dataset, spec: TabularSpec) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def of_one_class(rows: np.ndarray) -> bool:
+        return bool(dataset.schema.target.labels) and len(np.unique(dataset.truth[rows])) < 2
+
     made = []
     for train, validation in splits.folds(dataset, spec.folds, spec.seed):
+        if of_one_class(train) or of_one_class(validation):
+            continue  # as in a quiet time: with one class there is nothing to learn, or nothing to judge by
         _, watched = splits.inner_split(dataset, train, spec.seed)
         made.append((train, validation, np.flatnonzero(np.isin(train, watched))))
+    if not made:
+        raise DataError(
+            f"no fold has two classes of {dataset.schema.target.name!r} both to learn and to judge by: add rows, or "
+            f"change `{'time' if spec.time else 'group' if spec.group else 'folds'}`"
+        )
     return made
 
 
@@ -152,7 +162,8 @@ def _final(dataset: Dataset, schema: Schema, spec: TabularSpec, found: Search) -
 def _learning_curve(rows: Rows, folds: list[Fold], found: Search, metric: str, seed: int) -> tuple[LearningPoint, ...]:
     """The heaviest chosen member, fitted on growing shares of each fold's training rows."""
     trial = max(found.chosen, key=lambda pair: pair[1])[0]
-    kind, points = KINDS[trial.kind], []
+    kind = KINDS[trial.kind]
+    points: list[LearningPoint] = []
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(len(fold.train)) for fold in folds]
     for share in _LEARNING_SHARES:
@@ -168,6 +179,6 @@ def _learning_curve(rows: Rows, folds: list[Fold], found: Search, metric: str, s
             except DataError:
                 continue  # so few rows that only one class is among them
             sizes.append(len(some))
-        if scores:
+        if scores and (not points or np.mean(sizes) > points[-1].rows):  # few rows: two shares may be the same rows
             points.append(LearningPoint(int(np.mean(sizes)), float(np.mean(train_scores)), tuple(scores)))
     return tuple(points)
