@@ -113,7 +113,7 @@ class Answer:
 
 
 class PeerFailed(Exception):  # noqa: N818
-    """A peer gave no predictor, as AutoGluon's larger presets do in a few seconds. The message says where its log is."""
+    """A peer gave no predictor, as AutoGluon does in very few seconds. The message says where its log is."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from autogluon.tabular import TabularPredictor
 try:
     import torchvision  # noqa: F401
 except RuntimeError:
-    # fastai, of which AutoGluon takes a network, imports torchvision wherever it is installed. PyPI's is built for CUDA;
+    # fastai, of which AutoGluon takes a network, imports torchvision wherever it is installed. PyPI's is for CUDA;
     # beside a torch without it, the import stops at an operator that is not there. Declaring that is enough.
     operators = torch.library.Library("torchvision", "DEF")
     operators.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

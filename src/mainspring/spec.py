@@ -45,13 +45,13 @@ _BYTES = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
 
 
 def _seconds(value: object) -> float:
-    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())) and float(match[1]):
         return float(match[1]) * _SECONDS[match[2]]
     raise ValueError('a duration such as "60s", "5m" or "1h"')
 
 
 def _bytes(value: object) -> int:
-    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())) and int(match[1]):
         return int(match[1]) * _BYTES[match[2]]
     raise ValueError('a size such as "500kB" or "4MB"')
 

@@ -168,7 +168,7 @@ def test_times_of_a_day_week_and_year():
     assert hours.tolist() == [12, 0, 0]
     assert weekdays.tolist() == [3, 4, 3]  # Monday is 0
     assert year == pytest.approx([0.5 / 365.2425, 1 - 6 / 365.2425, 182 / 365.2425], abs=1e-6)
-    assert july == pytest.approx(np.abs(year - 0.5))
+    assert july == pytest.approx(np.abs(year - 0.5), abs=1e-6)
 
 
 def test_the_whole_calendar_has_the_right_weekday():
@@ -210,8 +210,8 @@ def test_a_row_is_encoded_without_its_own_target():
 
 
 def test_a_telling_column_stays_predictive():
-    names, _ = noise()
-    target = (np.array([int(name[1:]) for name in names]) % 2 == 0).astype(np.float64)[:, None]
+    names = np.array([f"n{row % 250}" for row in range(2000)], object)
+    target = (np.arange(2000) % 2 == 0).astype(np.float64)[:, None]
     featurizer, matrix = fit("category", names, target)
     assert roc_auc_score(target[:, 0], matrix[:, 0]) > 0.99
     means = featurizer.apply({"c": np.array(["n2", "n3", "unseen"], object)})[:, 0]

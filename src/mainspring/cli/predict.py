@@ -90,4 +90,4 @@ def _print(answers: list[dict[str, Any]]) -> None:
             table.add_column(f"p({label})", justify="right")
         for answer in answers:
             table.add_row(str(answer["label"]), *(f"{p:.4f}" for p in answer["probabilities"].values()))
-    Console().print(table)
+    Console(highlight=False, markup=False).print(table)

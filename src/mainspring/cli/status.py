@@ -33,7 +33,7 @@ def status(folder: Path, as_json: bool) -> None:
         champion, since = model["champion"] or "–", (model["since"] or "–")[:19].replace("T", " ")
         shown = f"{model['metric']} {interval(model['score'])}" if model["score"] else "–"
         table.add_row(model["model"], champion, since, shown, evidence, str(len(model["versions"])))
-    Console(highlight=False).print(table)
+    Console(highlight=False, markup=False).print(table)
 
 
 def _model(project: spec.Project, name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from mainspring.evaluation.comparison import Comparison
 
-# Below these the tests' level is not to be relied on; see the table that `benchmarks/gate.py` prints.
+# The tests' level was simulated down to here (7 % at worst on 30 rows of unlike errors, 3 % on 5 clusters), not below.
 FEWEST_ROWS = 30
 FEWEST_CLUSTERS = 5
 
@@ -59,14 +59,18 @@ def decide(comparison: Comparison) -> Verdict:
 
 
 def _in_words(comparison: Comparison) -> str:
-    units = f"{comparison.rows} rows"
+    units = f"{comparison.rows:,} rows"
     if comparison.clusters is not None:
         units += f" in {comparison.clusters} clusters"
     return (
-        f"{comparison.metric} {comparison.challenger:.4g} against {comparison.champion:.4g} on {units}, a gain of "
-        f"{comparison.difference:.3g} ({comparison.confidence:.0%} interval {comparison.low:.3g} to "
-        f"{comparison.high:.3g})"
+        f"{comparison.metric} {_number(comparison.challenger, 4)} against {_number(comparison.champion, 4)} on {units}, "
+        f"a gain of {_number(comparison.difference)} ({comparison.confidence:.0%} interval {_number(comparison.low)} to "
+        f"{_number(comparison.high)})"
     )
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
 
 
 def _by_margin(comparison: Comparison) -> str:

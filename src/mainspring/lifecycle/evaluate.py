@@ -36,7 +36,7 @@ def evaluate(project: Project, model: str, version: str | None = None) -> Evalua
         RegistryError: there is nothing to evaluate.
         DataError: the data no longer fits the version, or holds no row that it was not fitted on.
     """
-    spec = project.model(model)
+    project.model(model)
     champion = desired.read(project.state).champion(model)
     made = versions.names(project.state, model)
     chosen = version or champion or (made[-1] if made else None)
@@ -53,8 +53,7 @@ def evaluate(project: Project, model: str, version: str | None = None) -> Evalua
     metric = found.manifest.metric
     verdict = None
     if champion and champion != chosen:
-        live = versions.load(project.state, model, champion)
-        verdict = judge.against_champion(holdout, predictions, live, metric, spec.gate)
+        verdict = judge.against_champion(project, model, champion, holdout, predictions, metric)
     scores = judge.scores(holdout, predictions)
     return Evaluation(
         model=model,

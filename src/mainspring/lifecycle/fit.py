@@ -171,8 +171,7 @@ def _make(
     if champion is None:
         verdict = judge.against_baseline(holdout, served, trivial, metric, spec.gate)
     else:
-        live = versions.load(project.state, model, champion)
-        verdict = judge.against_champion(holdout, served, live, metric, spec.gate)
+        verdict = judge.against_champion(project, model, champion, holdout, served, metric)
     (staged / versions.GOLDEN).write_bytes(msgspec.json.encode(_golden(fitted.model, runtime, holdout)))
     inputs = {column.name: fit_side.columns[column.name] for column in schema.features}
     reference = profile(inputs, schema, _output_columns(runtime.predict_in_chunks(inputs), schema))

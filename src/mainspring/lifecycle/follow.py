@@ -22,24 +22,35 @@ _log = logging.getLogger(__name__)
 def follow(project: Project, stop: threading.Event) -> None:
     """Look at the aliases every half second until `stop` is set."""
     store: Tracking | None = None
-    complaint = None
+    said: list[str] = []
+    wait = SECONDS_BETWEEN
     while True:
-        said = None
+        before, said = said, []
         try:
             store = store or tracking.connect(project)
             if store is None:
                 return  # MLflow is not installed, so nobody can move an alias there
-            for model in project.models:
-                follow_once(project, store, model)
+            said, wait = _follow_all(project, store), SECONDS_BETWEEN
         except MainspringError as error:
-            if isinstance(error, TrackingError):
-                store = None
-            said = str(error)
-            if said != complaint:
-                _log.warning("%s", said)
-        complaint = said
-        if stop.wait(SECONDS_BETWEEN if said is None else 4 * SECONDS_BETWEEN):
+            store, said, wait = None, [str(error)], 4 * SECONDS_BETWEEN
+        for complaint in said:
+            if complaint not in before:
+                _log.warning("%s", complaint)
+        if stop.wait(wait):
             return
+
+
+def _follow_all(project: Project, store: Tracking) -> list[str]:
+    """Follow each model by itself: an alias that cannot be carried over holds up no other. What went wrong."""
+    said = []
+    for model in project.models:
+        try:
+            follow_once(project, store, model)
+        except TrackingError:
+            raise
+        except MainspringError as error:
+            said.append(str(error))
+    return said
 
 
 def follow_once(project: Project, store: Tracking, model: str) -> bool:

@@ -14,12 +14,13 @@ from mainspring.data.splits import Split
 from mainspring.errors import DataError, MainspringError
 from mainspring.evaluation import comparison, gate
 from mainspring.evaluation.baseline import baseline_predictions
-from mainspring.evaluation.intervals import Estimate, estimate
-from mainspring.evaluation.metrics import CLASSIFICATION_METRICS, REGRESSION_METRICS, Predictions
+from mainspring.evaluation.intervals import Estimate, estimates
+from mainspring.evaluation.metrics import CLASSIFICATION_METRICS, REGRESSION_METRICS, Predictions, score
+from mainspring.registry import versions
 from mainspring.registry.versions import Version
 from mainspring.runtimes.onnx import FILE_NAME, OnnxRuntime, Outputs
 from mainspring.schema import Schema, label_text
-from mainspring.spec import GateSpec
+from mainspring.spec import GateSpec, Project
 
 TIME_BLOCKS = 100  # rows near in time are alike, so that they are resampled in blocks
 
@@ -80,13 +81,16 @@ def clusters(dataset: Dataset) -> np.ndarray | None:
 def scores(dataset: Dataset, predictions: Predictions) -> dict[str, Estimate]:
     """Every metric of the task with its interval; one that these rows cannot give (as with one class) is left out."""
     names = CLASSIFICATION_METRICS if dataset.schema.target.labels else REGRESSION_METRICS
-    groups, found = clusters(dataset), {}
-    for name in names:
-        try:
-            found[name] = estimate(name, dataset.truth, predictions, clusters=groups)
-        except DataError:
-            continue
-    return found
+    defined = [name for name in names if _is_defined(name, dataset, predictions)]
+    return estimates(defined, dataset.truth, predictions, clusters=clusters(dataset))
+
+
+def _is_defined(metric: str, dataset: Dataset, predictions: Predictions) -> bool:
+    try:
+        score(metric, dataset.truth, predictions)
+    except DataError:
+        return False
+    return True
 
 
 def baseline(dataset: Dataset, fit_truth: np.ndarray, metric: str) -> Predictions:
@@ -104,28 +108,34 @@ def against_baseline(
 
 
 def against_champion(
-    dataset: Dataset, challenger: Predictions, champion: Version, metric: str, spec: GateSpec
+    project: Project, model: str, champion: str, dataset: Dataset, challenger: Predictions, metric: str
 ) -> dict[str, Any]:
     """The gate for every later one, on those rows of `dataset` that the champion was not fitted on either.
 
+    A champion that is lost or damaged cannot be compared with, so that the verdict is left to people.
+
     Args:
+        project: whose spec has the margin and the significance.
+        model: the model.
+        champion: the version that is live.
         dataset: the challenger's holdout.
         challenger: its predictions of these rows.
-        champion: the version that is live.
         metric: what "better" means.
-        spec: margin and significance.
     """
-    against = f"version {champion.name}"
+    against = f"version {champion}"
     try:
-        served = Served.load(champion)
+        live = versions.load(project.state, model, champion)
+        live.verify()
+        served = Served.load(live)
         unseen = np.flatnonzero(served.split.is_holdout(dataset.table))
         if not len(unseen):
-            return undecided(against, f"the champion, version {champion.name}, was fitted on all of the held-out rows")
+            return undecided(against, f"the champion, {against}, was fitted on all of the held-out rows")
         rows = dataset.take(unseen)
         champion_predictions = served.predict(rows)
     except MainspringError as error:
-        return undecided(against, f"the champion, version {champion.name}, cannot be compared: {error}")
-    return _decide(rows, champion_predictions, take(challenger, unseen), metric, spec, against)
+        return undecided(against, f"the champion, {against}, cannot be compared: {error}")
+    gate_spec = project.models[model].gate
+    return _decide(rows, champion_predictions, take(challenger, unseen), metric, gate_spec, against)
 
 
 def _decide(

@@ -43,10 +43,10 @@ def promote(project: Project, model: str, version: str, *, reason: str, kind: Ev
 
 def apply(project: Project, model: str, version: str, *, reason: str, kind: EventKind = "promote") -> None:
     """Let the gateways follow a champion that MLflow knows already. Call it under `promotion_lock`."""
-    if desired.read(project.state).champion(model) == version:
-        return
+    last = [event for event in history.read(project.state, model) if event.kind != "fit"]
     desired.set_champion(project.state, model, version)
-    history.append(project.state, model, kind, version, reason)
+    if not last or last[-1].version != version:
+        history.append(project.state, model, kind, version, reason)
 
 
 def rollback(project: Project, model: str) -> str:

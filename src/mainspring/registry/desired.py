@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -29,7 +30,7 @@ class Route(msgspec.Struct, frozen=True):
 class DesiredModel(msgspec.Struct, frozen=True, kw_only=True):
     """What should be live for one model: the champion is the first route; `loaded` is false while it is off."""
 
-    routes: tuple[Route, ...]
+    routes: Annotated[tuple[Route, ...], msgspec.Meta(min_length=1)]
     since: str
     loaded: bool = True
 
@@ -66,7 +67,7 @@ def read(state: Path) -> Desired:
         return msgspec.json.decode(path(state).read_bytes(), type=Desired)
     except FileNotFoundError:
         return Desired()
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RegistryError(f"{path(state)} is damaged ({error}): promote a version again to write it anew") from None
 
 
@@ -76,12 +77,13 @@ def update(state: Path, change: Callable[[dict[str, DesiredModel]], dict[str, De
     Where the file is damaged, it is made anew from the history first, so that no model loses its champion.
     """
     with lock(state / ".desired.lock", what="a change of desired state", timeout=10.0):
+        damaged = False
         try:
             before = read(state)
         except RegistryError:
-            before = _from_history(state)
+            before, damaged = _from_history(state), True
         models = change(dict(before.models))
-        if models == before.models:
+        if models == before.models and not damaged:
             return before
         after = Desired(before.revision + 1, models)
         write_atomically(path(state), msgspec.json.format(msgspec.json.encode(after)))

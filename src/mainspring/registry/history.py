@@ -27,8 +27,11 @@ def append(state: Path, model: str, kind: EventKind, version: str, detail: str =
     """Record an event, durably."""
     event = Event(datetime.now(UTC).isoformat(timespec="milliseconds"), model, kind, version, detail, data)
     state.mkdir(parents=True, exist_ok=True)
-    with (state / "history.jsonl").open("ab") as file:
-        file.write(msgspec.json.encode(event) + b"\n")
+    with (state / "history.jsonl").open("a+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        torn = file.read(1) not in (b"", b"\n")  # by a kill: begin a line of our own, or this event is lost with it
+        file.write(b"\n" * torn + msgspec.json.encode(event) + b"\n")
         file.flush()
         os.fsync(file.fileno())
     return event
@@ -44,7 +47,7 @@ def read(state: Path, model: str | None = None) -> list[Event]:
     for line in lines:
         try:
             event = msgspec.json.decode(line, type=Event)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             continue
         if model in (None, event.model):
             events.append(event)

@@ -51,6 +51,7 @@ class Tracking:
     def __init__(self, project: Project) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine that was not asked for
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # else a server that is away is waited for minutes
         mlflow = require("mlflow", "tracking")
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -149,9 +150,14 @@ class Tracking:
 
     def _find_experiment(self) -> str:
         name = self._project.name
-        if found := self._client.get_experiment_by_name(name):
-            return found.experiment_id
         location = (self._project.state / "mlartifacts").as_uri() if self._embedded else None
+        found = self._client.get_experiment_by_name(name)
+        if found and location and found.artifact_location != location:
+            # The project's folder was moved or copied, and MLflow goes on writing to where it was.
+            name = f"{name} in {self._project.folder}"
+            found = self._client.get_experiment_by_name(name)
+        if found:
+            return found.experiment_id
         return self._client.create_experiment(name, artifact_location=location)
 
     @contextmanager
@@ -163,7 +169,12 @@ class Tracking:
             raise
         except Exception as error:  # MLflow lets errors of SQLAlchemy, requests and its own through
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise TrackingError(f"MLflow at {_without_secrets(self.uri)} failed: {first}") from error
+            raise TrackingError(f"MLflow at {_without_secrets(self.uri)} failed: {self._clean(first)}") from error
+
+    def _clean(self, text: str) -> str:
+        """`text` without the user and password of the store's address."""
+        user, at, _ = self.uri.partition("://")[2].rpartition("@")
+        return text.replace(user + at, "") if user else text
 
 
 def tracking_uri(project: Project) -> str:

@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +120,7 @@ def models_folder(state: Path, model: str) -> Path:
 def names(state: Path, model: str) -> list[str]:
     """The versions there are, oldest first."""
     folder = models_folder(state, model)
-    if not folder.is_dir():
-        return []
-    found = [path.name for path in folder.iterdir() if path.name.isdigit() and (path / MANIFEST).is_file()]
-    return sorted(found, key=int)
+    return [name for name in _numbered(folder) if (folder / name / MANIFEST).is_file()]
 
 
 def load(state: Path, model: str, version: str) -> Version:
@@ -132,21 +129,29 @@ def load(state: Path, model: str, version: str) -> Version:
     Raises:
         RegistryError: there is none, or its manifest is damaged.
     """
-    # isdigit also keeps a name such as ../../etc from leaving the folder.
-    path = models_folder(state, model) / version / MANIFEST if version.isdigit() else None
+    # isdecimal also keeps a name such as ../../etc from leaving the folder.
+    path = models_folder(state, model) / version / MANIFEST if version.isdecimal() else None
     if path is None or not path.is_file():
         there = ", ".join(names(state, model)) or "none yet"
         raise RegistryError(f"no version {version!r} of {model}; there are: {there}")
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RegistryError(f"{path} is damaged ({error}): restore it, or fit {model} again") from None
+    if (manifest.model, manifest.version) != (model, version):
+        raise RegistryError(
+            f"{path} is that of version {manifest.version} of {manifest.model}: restore its own, or delete the folder"
+        )
     return Version(path.parent, manifest)
 
 
 def load_all(state: Path, model: str) -> list[Version]:
     """Every version that can be read, oldest first."""
-    return [load(state, model, name) for name in names(state, model)]
+    found = []
+    for name in names(state, model):
+        with suppress(RegistryError):
+            found.append(load(state, model, name))
+    return found
 
 
 @contextmanager
@@ -167,8 +172,15 @@ def staging(state: Path, model: str) -> Iterator[Path]:
 
 
 def next_name(state: Path, model: str) -> str:
-    """The name that the next version gets."""
-    return str(max((int(name) for name in names(state, model)), default=0) + 1)
+    """The name that the next version gets. One whose manifest was lost keeps its number."""
+    return str(max(map(int, _numbered(models_folder(state, model))), default=0) + 1)
+
+
+def _numbered(folder: Path) -> list[str]:
+    """The names in `folder` that are numbers, least first."""
+    if not folder.is_dir():
+        return []
+    return sorted((path.name for path in folder.iterdir() if path.name.isdecimal()), key=int)
 
 
 def publish(staged: Path, manifest: Manifest) -> Version:

@@ -61,7 +61,8 @@ def check_rows(rows: int, most: int) -> None:
 
 def require_json(request: Request) -> None:
     """Problem unless the body claims to be JSON in UTF-8."""
-    if request.headers.get(b"content-type") != b"application/json":
+    headers = request.headers
+    if headers.get(b"content-type") != b"application/json" or b"content-encoding" in headers:
         require_media_type(request, "application/json")
 
 

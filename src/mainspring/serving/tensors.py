@@ -242,7 +242,9 @@ def _texts(data: bytes, rows: int, place: str) -> list[str]:
 def _column(codec: RecordCodec, column: Column, values: Any, place: str) -> np.ndarray:
     """The array in the form of `mainspring.schema.Columns`, checked as JSON records are."""
     if column.kind not in ("number", "boolean"):
-        return codec.column(column.name, list(values), place + "[{}]")
+        # Binary text has no null: an empty one is a missing value.
+        values = [None if value == "" and column.nullable else value for value in values]
+        return codec.column(column.name, values, place + "[{}]")
     array = np.asarray(values, dtype=np.float64)  # None becomes NaN
     allowed = np.isfinite(array)
     if column.nullable:
