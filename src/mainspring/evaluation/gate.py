@@ -62,11 +62,10 @@ def _in_words(comparison: Comparison) -> str:
     units = f"{comparison.rows:,} rows"
     if comparison.clusters is not None:
         units += f" in {comparison.clusters} clusters"
-    return (
-        f"{comparison.metric} {_number(comparison.challenger, 4)} against {_number(comparison.champion, 4)} on {units}, "
-        f"a gain of {_number(comparison.difference)} ({comparison.confidence:.0%} interval {_number(comparison.low)} to "
-        f"{_number(comparison.high)})"
-    )
+    challenger, champion = _number(comparison.challenger, 4), _number(comparison.champion, 4)
+    interval = f"{comparison.confidence:.0%} interval {_number(comparison.low)} to {_number(comparison.high)}"
+    gain = f"a gain of {_number(comparison.difference)} ({interval})"
+    return f"{comparison.metric} {challenger} against {champion} on {units}, {gain}"
 
 
 def _number(value: float, digits: int = 3) -> str:
