@@ -204,7 +204,7 @@ def within(answer: Callable[[float], Answer], first: float, aim: float, least: f
 
 def answers(table: Table, budget: float, peers: list[Peer]) -> dict[str, Answer]:
     """What each system says of the held-out rows; one that failed is left out."""
-    made = {}
+    made: dict[str, Answer] = {}
 
     def keep(name: str, answer: Answer) -> None:
         made[name] = answer
@@ -231,7 +231,7 @@ def verdict(comparison: Comparison) -> str:
     return "worse" if comparison.p_not_better <= SIGNIFICANCE else "no significant difference"
 
 
-def judged(table: Table, made: dict[str, Answer]) -> dict:
+def judged(table: Table, made: dict[str, Answer], budget: float) -> dict:
     """Scores with intervals, and Mainspring against each peer; ready for JSON."""
     truth, clusters = table.holdout.truth, judge.clusters(table.holdout)
     ours, systems = made["Mainspring"].predictions, {}
@@ -239,6 +239,7 @@ def judged(table: Table, made: dict[str, Answer]) -> dict:
         score = estimate(table.metric, truth, answer.predictions, clusters=clusters)
         systems[name] = {"score": score.as_dict(), "limit": answer.limit, "seconds": answer.seconds}
         systems[name] |= {"chosen": answer.chosen, "versions": answer.versions}
+        systems[name]["over_budget"] = answer.seconds > GRACE * budget
         if name != "Mainspring":
             against = compare(
                 table.metric,
@@ -298,7 +299,8 @@ def shown(name: str, found: dict) -> str:
 
     for system, of in found["systems"].items():
         score = of["score"]
-        cells = [system, interval(score["value"], score["low"], score["high"]), f"{of['seconds']:.0f}"]
+        late = " (over)" if of["over_budget"] else ""
+        cells = [system, interval(score["value"], score["low"], score["high"]), f"{of['seconds']:.1f}{late}"]
         if against := of.get("mainspring_against_it"):
             cells.append(interval(against["difference"], against["low"], against["high"]))
             cells += [f"{against['p_better']:.3f}", f"{against['p_not_better']:.3f}"]
@@ -322,7 +324,7 @@ def main() -> None:
     found = {}
     for name in options.tables.split(","):
         table = Table.load(name, project(name))
-        found[name] = judged(table, answers(table, options.budget, peers))
+        found[name] = judged(table, answers(table, options.budget, peers), options.budget)
         print(shown(name, found[name]), flush=True)
     for name, of in found.items():
         best = of["systems"][of["best_peer"]]

@@ -18,7 +18,7 @@ MOST_CATEGORIES = 255  # that it takes natively; rarer ones share one
 def numbers(rows: pd.DataFrame) -> pd.DataFrame:
     """It takes no times: hour, weekday and day of the year stand for each."""
     rows = rows.copy()
-    for name in rows.select_dtypes("datetime"):
+    for name in [name for name in rows if pd.api.types.is_datetime64_any_dtype(rows[name])]:
         time = rows.pop(name).dt
         rows[f"{name} hour"] = time.hour + time.minute / 60
         rows[f"{name} weekday"] = time.dayofweek

@@ -78,6 +78,11 @@ class Schema(msgspec.Struct, frozen=True):
         raise KeyError(name)
 
 
+def graph_input(column: str) -> str:
+    """What `column` is called as an input of the ONNX graph: its name, unless an output is called so."""
+    return f"{column} (input)" if column in ("label", "probabilities", "value") else column
+
+
 def label_text(label: Label) -> str:
     """How a label is written as text, as in the graph's `label` output and as a JSON object's key: true, 3, "late"."""
     return str(label).lower() if isinstance(label, bool) else str(label)

@@ -324,6 +324,8 @@ def _mistakes(error: ValidationError, model: type[BaseModel], prefix: Path_) -> 
             problem = f"expected {context['error']}; found {value!r}"
         elif kind == "string_pattern_mismatch":
             problem = f"expected a name of a-z, 0-9, - and _ that begins with a letter; found {value!r}"
+        elif kind == "too_short":
+            problem = f"expected at least {context['min_length']}; found {context['actual_length'] or 'none'}"
         elif kind in _EXPECTED:
             problem = f"expected {_EXPECTED[kind]}; found {value!r}"
         else:

@@ -246,3 +246,11 @@ def test_mistakes_in_the_spec(load_table, customers, more, message):
 def test_a_target_that_is_not_there(load_table):
     with pytest.raises(SpecError, match=r"line 6: models\.m\.target: there is no column 'y'; there are: x"):
         load_table({"x": [1]})
+
+
+@pytest.mark.parametrize("name", ['screen 27"', "a\\b", "two\nlines"])
+def test_a_column_that_json_cannot_ask_for_is_refused_unless_it_is_excluded(load_table, name):
+    table = {name: [1, 2] * (N // 2), "x": [1, 2, 3] * (N // 3), "y": Y}
+    with pytest.raises(DataError, match="rename it, or exclude it"):
+        load_table(table)
+    assert list(features(load_table(table, more=f"exclude = ['''{name}''']"))) == ["x"]

@@ -92,7 +92,7 @@ def test_certain_probabilities_stay_finite(right):
     found = Calibration.fit(certain, truth)
     mended = found.apply(certain)
     assert np.isfinite(mended).all()
-    assert log_loss(mended, truth) < np.log(2) + 1e-6
+    assert log_loss(mended, truth) < np.log(2) + 1e-4  # at worst it says nothing
     assert (mended[:, 1] > 0.5).tolist() == truth.astype(bool).tolist() or not right
 
 

@@ -209,8 +209,7 @@ def test_a_column_may_have_any_name(name):
     check_named(name)
 
 
-@pytest.mark.xfail(reason="a graph's input may not be called as its output is", strict=True)
-@pytest.mark.parametrize("name", ["label", "probabilities"])
+@pytest.mark.parametrize("name", ["label", "probabilities", "value"])
 def test_a_column_may_be_called_as_an_output(name):
     check_named(name)
 

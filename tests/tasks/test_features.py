@@ -56,6 +56,12 @@ BOOLEANS = column_of(st.sampled_from([0.0, 1.0, np.nan]), np.float64)
 TEXTS = column_of(
     st.one_of(st.sampled_from(["", "a", "b", " ", "A\0", "x" * 70_000, "Ünïcödé ✈"]), st.text(max_size=8)), object
 )
+PROSE = column_of(
+    st.one_of(
+        st.text(max_size=12), st.lists(st.sampled_from(["a", "A", "cat", "né", "É", "✈", "7", "-", "."])).map(" ".join)
+    ),
+    object,
+)
 TIMES = column_of(
     st.one_of(st.integers(YEAR_1, YEAR_9999), st.sampled_from([MISSING_TIME, YEAR_1, YEAR_9999, -1, 0, *LEAP_DAYS])),
     np.int64,
@@ -86,7 +92,7 @@ def test_few_categories_are_the_same_bits(fit_on, asked):
 @settings(max_examples=40, deadline=None)
 def test_many_categories_are_the_same_bits(fit_on, asked):
     many = np.array([f"level {number}" for number in range(30)], object)
-    matrix = check_both_sides("category", np.r_[fit_on, many, many], np.r_[asked, many])
+    matrix = check_both_sides("category", np.r_[fit_on, many, many, many], np.r_[asked, many])
     assert matrix.shape[1] == 2  # the mean of the target, and the share of the rows
 
 
@@ -95,6 +101,16 @@ def test_many_categories_are_the_same_bits(fit_on, asked):
 @settings(max_examples=60, deadline=None)
 def test_times_are_the_same_bits(fit_on, asked):
     check_both_sides("time", fit_on, asked)
+
+
+@given(PROSE, PROSE)
+@example(
+    np.array(["the cat", "the dog"] * 3, object), np.array(["THE\0cat", "", " ", "dog " * 5000, "x" * 70_000], object)
+)
+@example(np.array(["né É", "İ ı ẞ ß"] * 3, object), np.array(["NÉ né", "i̇ I ss", "cat\u00a0né", "\ufeffné ✈"], object))
+@settings(max_examples=60, deadline=None)
+def test_words_are_the_same_bits(fit_on, asked):
+    check_both_sides("text", np.tile(fit_on, 3), asked)
 
 
 def test_all_kinds_together_are_the_same_bits():
@@ -177,6 +193,20 @@ def test_the_whole_calendar_has_the_right_weekday():
     expected = [day.astype(object).weekday() for day in days.astype("datetime64[D]")]
     assert matrix[:, 3:].argmax(axis=1).tolist() == expected
     assert (matrix[:, 3:].sum(axis=1) == 1).all()
+
+
+def test_words_are_counted_whatever_their_case():
+    fit_on = np.array(["the cat sat", "the dog sat, twice: sat!", "the bird", "a bird", "the bee"] * 2, object)
+    asked = np.array(["Sat sat SAT. bird", "the cats satin", ""], object)
+    featurizer, matrix = fit("text", fit_on)
+    assert featurizer.blocks[0].vocabulary == ("bird", "sat", "the")  # three rows at least, and not nearly all
+    assert featurizer.apply({"c": asked}).tolist() == [[1, 3, 0], [0, 0, 1], [0, 0, 0]]
+    assert matrix[1].tolist() == [0, 2, 1]
+
+
+def test_text_without_a_usual_word_still_has_a_graph():
+    different = np.array([f"word{number}" for number in range(20)], object)
+    assert not check_both_sides("text", different, different).any()
 
 
 # Means of the target: no row may see its own -------------------------------------------------------------------------

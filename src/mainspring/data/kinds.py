@@ -80,6 +80,12 @@ def check_names(project: Project, model: str, table: pa.Table) -> None:
         raise project.mistake((*here, "exclude"), f"{spec.target!r} is the target")
     if spec.group and spec.group == spec.time:
         raise project.mistake((*here, "group"), f"{spec.group!r} is the time already")
+    for name in table.column_names:
+        if name not in spec.exclude and (set(name) & set('"\\') or not name.isprintable()):
+            raise DataError(
+                f"a column is called {name!r}: quotes, backslashes and control characters cannot be asked for in JSON; "
+                "rename it, or exclude it"
+            )
     if spec.time and table[spec.time].type != TIME:
         found = _describe(table[spec.time])
         raise project.mistake((*here, "time"), f"expected a column of dates or times; {spec.time!r} holds {found}")

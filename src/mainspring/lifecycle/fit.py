@@ -16,7 +16,7 @@ import numpy as np
 from mainspring.data import dataset as data
 from mainspring.data import splits
 from mainspring.data.dataset import Dataset
-from mainspring.errors import MainspringError
+from mainspring.errors import MainspringError, ParityError
 from mainspring.evaluation import parity
 from mainspring.evaluation.metrics import Predictions
 from mainspring.lifecycle import judge, lineage, promote, report_page, reporting
@@ -224,6 +224,7 @@ def _prove(fitted: FittedModel, runtime: OnnxRuntime, holdout: Dataset) -> tuple
         proof = parity.check_probabilities(
             expected.probabilities, served.probabilities, threshold=fitted.threshold, tolerance=TOLERANCE
         )
+        _prove_labels(fitted, expected, served)
     else:
         assert served.values is not None
         proof = parity.check_values(expected.values, served.values, tolerance=TOLERANCE)
@@ -233,6 +234,24 @@ def _prove(fitted: FittedModel, runtime: OnnxRuntime, holdout: Dataset) -> tuple
         return None if array is None else array[rows]
 
     return proof, Outputs(first(served.labels), first(served.probabilities), first(served.values))
+
+
+def _prove_labels(fitted: FittedModel, expected: Predictions, served: Outputs) -> None:
+    """The graph's `label` is the class that the estimators decide for, wherever that is no matter of a last bit."""
+    labels = _as_outputs(expected, fitted.schema).labels
+    wrong = np.flatnonzero((served.labels != labels) & (_margin(expected, fitted.threshold) > TOLERANCE))
+    if len(wrong):
+        row = wrong[0]
+        raise ParityError(f"row {row} is served as {served.labels[row]!r}, and was fitted as {labels[row]!r}")
+
+
+def _margin(predictions: Predictions, threshold: float | None) -> np.ndarray:
+    """How far each row is from being decided otherwise: (n,)."""
+    assert predictions.probabilities is not None
+    if threshold is not None:
+        return np.abs(predictions.probabilities[:, 1] - threshold)
+    ranked = np.sort(predictions.probabilities, axis=1)
+    return ranked[:, -1] - ranked[:, -2]
 
 
 def _golden(fitted: FittedModel, runtime: OnnxRuntime, holdout: Dataset) -> Golden:
@@ -249,11 +268,7 @@ def _golden(fitted: FittedModel, runtime: OnnxRuntime, holdout: Dataset) -> Gold
     columns = {name: np.concatenate([column, hard[name]]) for name, column in real.items()}
     expected = fitted.predict(columns)
     if expected.probabilities is not None:
-        ranked = np.sort(expected.probabilities, axis=1)
-        margin = ranked[:, -1] - ranked[:, -2]
-        if fitted.threshold is not None:
-            margin = np.abs(expected.probabilities[:, 1] - fitted.threshold)
-        clear = margin > 10 * TOLERANCE
+        clear = _margin(expected, fitted.threshold) > 10 * TOLERANCE
         columns = {name: column[clear] for name, column in columns.items()}
         expected = judge.take(expected, np.flatnonzero(clear))
     answers = codec.outputs(_as_outputs(expected, schema))

@@ -30,6 +30,7 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 VERSION_TAG = "mainspring.version"
 PROJECT_TAG = "mainspring.project"
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _MOST_PARAMETER = 500  # characters that MLflow takes of a parameter's value
 
 
@@ -51,7 +52,7 @@ class Tracking:
     def __init__(self, project: Project) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine that was not asked for
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # else a server that is away is waited for minutes
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # a lost server costs seconds, not minutes
         mlflow = require("mlflow", "tracking")
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -150,7 +151,9 @@ class Tracking:
 
     def _find_experiment(self) -> str:
         name = self._project.name
-        location = (self._project.state / "mlartifacts").as_uri() if self._embedded else None
+        # A server says where files go; with a database MLflow would put them into the folder that one happens to be in.
+        is_database = self.uri.startswith(_DATABASES)
+        location = (self._project.state / "mlartifacts").as_uri() if is_database else None
         found = self._client.get_experiment_by_name(name)
         if found and location and found.artifact_location != location:
             # The project's folder was moved or copied, and MLflow goes on writing to where it was.

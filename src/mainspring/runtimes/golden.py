@@ -19,7 +19,13 @@ def check(runtime: OnnxRuntime, codec: RecordCodec, records: list[Any], answers:
         columns, _ = codec.convert(records)
     except RequestError as error:
         raise RuntimeLoadError(f"a golden example does not fit the schema: {error.place}: {error}") from None
-    for row, (found, expected) in enumerate(zip(codec.outputs(runtime.predict(columns)), answers, strict=True)):
+    if len(records) != len(answers):
+        raise RuntimeLoadError(f"there are {len(records)} golden examples, but {len(answers)} answers")
+    try:
+        given = codec.outputs(runtime.predict(columns))
+    except KeyError as error:
+        raise RuntimeLoadError(f"the graph answers {error}, which is no label of the schema") from None
+    for row, (found, expected) in enumerate(zip(given, answers, strict=True)):
         if not _same(found, expected, tolerance):
             raise RuntimeLoadError(f"golden example {row} is answered {found}; when it was made it was {expected}")
 

@@ -7,6 +7,7 @@ Preprocessing is inside the graph, so the same file answers the same on ONNX Run
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,12 @@ import numpy as np
 import onnxruntime as ort
 
 from mainspring.errors import RuntimeLoadError
-from mainspring.schema import Columns, Schema
+from mainspring.schema import Columns, Schema, graph_input
 
 FILE_NAME = "model.onnx"
+_TYPES = {"number": "tensor(double)", "boolean": "tensor(double)", "time": "tensor(int64)"}
+_TYPES |= {"category": "tensor(string)", "text": "tensor(string)"}
+_OUTPUT_TYPES = {"label": "tensor(string)", "probabilities": "tensor(double)", "value": "tensor(double)"}
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,15 @@ class Outputs:
     probabilities: np.ndarray | None = None
     values: np.ndarray | None = None
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """The values or the probabilities, whichever there are; the first axis is the row."""
+        found = self.values if self.values is not None else self.probabilities
+        assert found is not None
+        return found
+
     def __len__(self) -> int:
-        return sum(len(array) for array in (self.values, self.labels) if array is not None)
+        return len(self.numbers)
 
 
 class Stop:
@@ -74,17 +85,19 @@ class OnnxRuntime:
                 f"{model if isinstance(model, Path) else 'the graph'} cannot be loaded: {error}"
             ) from None
         self.schema = schema
-        self._names = [column.name for column in schema.features]
+        self._inputs = [(graph_input(column.name), column.name) for column in schema.features]
         self._outputs = ["label", "probabilities"] if schema.target.labels else ["value"]
-        found = {i.name for i in self._session.get_inputs()}
-        if found != set(self._names):
-            raise RuntimeLoadError(
-                f"the graph takes {sorted(found)}, but the schema says {sorted(self._names)}: fit the model again"
-            )
+        self._check("takes", self._session.get_inputs(), {graph_input(c.name): _TYPES[c.kind] for c in schema.features})
+        self._check("gives", self._session.get_outputs(), {name: _OUTPUT_TYPES[name] for name in self._outputs})
+
+    def _check(self, verb: str, nodes: Sequence[ort.NodeArg], wanted: dict[str, str]) -> None:
+        found = {node.name: node.type for node in nodes}
+        if found != wanted:
+            raise RuntimeLoadError(f"the graph {verb} {found}, but the schema says {wanted}: fit the model again")
 
     def predict(self, columns: Columns, stop: Stop | None = None) -> Outputs:
         """Answer for the rows of `columns`; each array has length n. `stop` ends the run from another thread."""
-        feeds = {name: columns[name][:, None] for name in self._names}
+        feeds = {name: columns[column][:, None] for name, column in self._inputs}
         results = self._session.run(self._outputs, feeds, stop and stop.options)
         if self.schema.target.labels:
             return Outputs(labels=results[0], probabilities=results[1])

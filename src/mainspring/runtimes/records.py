@@ -70,7 +70,7 @@ class RecordCodec:
             if start == b"[":
                 rows, place = self._many.decode(body), "[{}]"
             elif self._may_wrap and _WRAPPED.match(body):
-                rows, place = self._wrapped.decode(body).records, ".records[{}]"
+                rows, place = self._wrapped.decode(body).records, ".records[{}]"  # type: ignore[attr-defined]
             else:
                 rows = [self._one.decode(body)]
         except msgspec.ValidationError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import pairwise
 from typing import Any
 
 from mainspring.errors import RequestError
@@ -59,8 +60,8 @@ def refuse_duplicate_keys(body: bytes) -> None:
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
         if len(found) < len(items):
-            seen: set[str] = set()
-            name = next(key for key, _ in items if key in seen or seen.add(key))
+            keys = sorted(key for key, _ in items)
+            name = next(key for key, following in pairwise(keys) if key == following)
             raise RequestError(f"the field {shown(name)!r} is given twice", f"$..{shown(name)}")
         return found
 

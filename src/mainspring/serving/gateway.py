@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import sys
 from time import monotonic
@@ -79,9 +78,6 @@ class Gateway:
         """Load what is wanted, and begin to follow. Returns when each model is live or has failed."""
         await self.reconciler.settle()
         self._looking = asyncio.create_task(self._look())
-        # What is here now stays: the collector need not walk through it again and again, which costs milliseconds.
-        gc.collect()
-        gc.freeze()
 
     async def stop(self) -> None:
         """Stop following, and write the rest of the access log."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -56,7 +56,9 @@ def model_readiness(slot: Slot) -> ModelReadiness:
 def routes(gateway: Gateway) -> APIRouter:
     """`/livez`, `/readyz`, `/metrics`, and MLflow's `/ping`, `/health`, `/version`."""
     router = APIRouter(tags=["health"])
-    not_ready = {503: {"model": Readiness, "description": "Some wanted model does not answer; says which and why."}}
+    not_ready: dict[int | str, dict[str, Any]] = {
+        503: {"model": Readiness, "description": "Some wanted model does not answer; says which and why."}
+    }
 
     @router.get("/livez", response_class=PlainTextResponse)
     async def live() -> str:

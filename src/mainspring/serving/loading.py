@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -57,9 +58,9 @@ class LoadedVersion:
             RequestError: a row has no finite answer, as when a number is too large for the model's arithmetic.
         """
         outputs = self.runtime.predict(columns, stop)
-        numbers = outputs.values if outputs.values is not None else outputs.probabilities
+        numbers = outputs.numbers
         # A sum is finite only if every term is, and costs a third of looking at each.
-        if not math.isfinite(np.add.reduce(numbers, axis=None)) and not (finite := np.isfinite(numbers)).all():  # type: ignore[union-attr]
+        if not math.isfinite(np.add.reduce(numbers, axis=None)) and not (finite := np.isfinite(numbers)).all():
             row = int(np.argmin(finite.reshape(len(outputs), -1).all(axis=1)))
             raise RequestError(
                 "the model has no finite answer for this record: a number in it is too large", f"$[{row}]"
@@ -98,7 +99,18 @@ def load(state: Path, model: str, version: str) -> LoadedVersion:
     golden.check(runtime, codec, examples.records, examples.answers, examples.tolerance)
     loaded = LoadedVersion(found.manifest, runtime, codec, examples.records[0])
     loaded.slow = min(_timed(loaded.prove) for _ in range(_WARM_RUNS)) > _SLOW_SECONDS
+    give_back_memory()
     return loaded
+
+
+def give_back_memory() -> None:
+    """Return free memory to the system: a graph that was loaded or dropped leaves as much as it needs behind.
+
+    glibc keeps it otherwise; other C libraries have no such call, and get none.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _timed(work: Callable[[], None]) -> float:

@@ -299,7 +299,7 @@ def _invocations(models: list[str]) -> Json:
         "required": ["columns", "data"],
     }
     lists = {"type": "object", "additionalProperties": {"type": "array"}}
-    records = {"type": "array", "items": {"type": "object"}}
+    records = {"type": "array", "items": {"type": "object"}, "minItems": 1}
     formats: Json = {
         "dataframe_split": split,
         "dataframe_records": records,

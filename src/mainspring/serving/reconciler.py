@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mainspring.errors import MainspringError, RegistryError
 from mainspring.registry import desired
-from mainspring.serving.loading import LoadedVersion, load
+from mainspring.serving.loading import LoadedVersion, give_back_memory, load
 from mainspring.serving.metrics import Metrics
 from mainspring.serving.slots import Slot, Slots
 from mainspring.serving.watching import WatchedFile
@@ -38,6 +38,7 @@ class Reconciler:
         self._file = WatchedFile(desired.path(state))
         self._loaders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="load")
         self._known = False
+        self._dropped = False
 
     def look(self) -> None:
         """See what is wanted, and begin what there is to do. Call it often."""
@@ -48,6 +49,9 @@ class Reconciler:
             if not slot.reached and not waiting and (slot.task is None or slot.task.done()):
                 slot.task = asyncio.create_task(self._bring(slot), name=f"bring {slot.name}")
             self._slots.forget(slot)
+        if self._dropped:  # by now the last request has let go of it
+            self._dropped = False
+            self._loaders.submit(give_back_memory)
 
     async def settle(self) -> None:
         """Do what there is to do, and return when each model has arrived or failed."""
@@ -110,8 +114,12 @@ class Reconciler:
         if before:
             self._metrics.info.labels(slot.name, before.name).set(0)
             name = before.name
-            before.retire(lambda: log.info("%s version %s is unloaded", slot.name, name))
+            before.retire(lambda: self._unloaded(slot.name, name))
         self._on_change()
+
+    def _unloaded(self, model: str, version: str) -> None:
+        log.info("%s version %s is unloaded", model, version)
+        self._dropped = True
 
     def _failed(self, slot: Slot, version: str, error: Exception) -> None:
         what = str(error) if isinstance(error, MainspringError) else f"{type(error).__name__}: {error}"

@@ -20,7 +20,7 @@ from mainspring.runtimes.strict_json import broken_json, shown
 from mainspring.serving import tensors
 from mainspring.serving.health import model_readiness, readiness
 from mainspring.serving.loading import LoadedVersion
-from mainspring.serving.openapi import OIP_ERRORS, OIP_NOT_FOUND
+from mainspring.serving.openapi import OIP_ERRORS, OIP_NOT_FOUND, ProtocolError
 from mainspring.serving.problems import Problem
 from mainspring.serving.slots import Slot
 
@@ -54,6 +54,13 @@ class ModelMetadata(BaseModel):
     platform: str
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
+
+
+class ModelReady(BaseModel):
+    """Whether a model answers."""
+
+    name: str
+    ready: bool
 
 
 class IndexEntry(BaseModel):
@@ -104,6 +111,7 @@ def routes(gateway: Gateway) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/v2", tags=["open inference protocol"], responses=OIP_ERRORS)
     not_found = OIP_NOT_FOUND
+    not_ready = {**OIP_NOT_FOUND, 503: {"model": ModelReady | ProtocolError, "description": "It does not answer."}}
 
     async def switch(name: str, loaded: bool, body: bytes) -> Response:
         parameters = _options(body).get("parameters") or {}
@@ -122,6 +130,8 @@ def routes(gateway: Gateway) -> APIRouter:
             await asyncio.to_thread(desired.set_loaded, gateway.project.state, name, loaded)
         except RegistryError as error:
             raise Problem(503, str(error)) from None
+        except KeyError:  # it is live, but the file that says so was damaged, and is being made anew
+            raise Problem(409, f"{name} is not promoted: run `mainspring promote {name} VERSION`") from None
         try:
             async with asyncio.timeout(gateway.project.serving.timeout):
                 await gateway.reconciler.settle_one(slot)
@@ -159,15 +169,15 @@ def routes(gateway: Gateway) -> APIRouter:
         """A live version's tensors."""
         return _metadata(gateway.slots.find(name).current(version))
 
-    @router.get("/models/{name}/ready", responses=not_found)
-    async def model_ready(name: str, response: Response) -> dict[str, Any]:
+    @router.get("/models/{name}/ready", responses=not_ready)
+    async def model_ready(name: str, response: Response) -> ModelReady:
         """Whether a model answers a golden example."""
         found = model_readiness(gateway.slots.find(name)).ready
         response.status_code = 200 if found else 503
-        return {"name": name, "ready": found}
+        return ModelReady(name=name, ready=found)
 
-    @router.get("/models/{name}/versions/{version}/ready", responses=not_found)
-    async def version_ready(name: str, version: str, response: Response) -> dict[str, Any]:
+    @router.get("/models/{name}/versions/{version}/ready", responses=not_ready)
+    async def version_ready(name: str, version: str, response: Response) -> ModelReady:
         """Whether a version is live and answers a golden example."""
         gateway.slots.find(name).current(version)
         return await model_ready(name, response)

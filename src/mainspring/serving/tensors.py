@@ -20,11 +20,11 @@ from mainspring.runtimes.records import RecordCodec
 from mainspring.runtimes.strict_json import BrokenJsonError, broken_json, refuse_duplicate_keys, shown
 from mainspring.schema import Column, Columns, Schema
 
-_FLOATS = {"FP16": np.dtype("<f2"), "FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
-_INTEGERS = {f"INT{bits}": np.dtype(f"<i{bits // 8}") for bits in (8, 16, 32, 64)}
+_FLOATS: dict[str, np.dtype[Any]] = {"FP16": np.dtype("<f2"), "FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
+_INTEGERS: dict[str, np.dtype[Any]] = {f"INT{bits}": np.dtype(f"<i{bits // 8}") for bits in (8, 16, 32, 64)}
 _INTEGERS |= {f"UINT{bits}": np.dtype(f"<u{bits // 8}") for bits in (8, 16, 32, 64)}
-_BOOL = {"BOOL": np.dtype("?")}
-_NUMERIC = {**_FLOATS, **_INTEGERS}
+_NUMERIC: dict[str, np.dtype[Any]] = {**_FLOATS, **_INTEGERS}
+_BINARY: dict[str, np.dtype[Any]] = {**_NUMERIC, "BOOL": np.dtype("?")}
 _LENGTH = struct.Struct("<I")
 
 
@@ -211,7 +211,7 @@ def _binary_values(tensor: InputTensor, column: Column, rows: int, data: bytes, 
         raise RequestError(f"binary_data_size is {size}, but only {len(data)} bytes are left in the body", place)
     if tensor.datatype == "BYTES":
         return _texts(data, rows, place)
-    dtype = (_NUMERIC | _BOOL)[tensor.datatype]
+    dtype = _BINARY[tensor.datatype]
     if size != rows * dtype.itemsize:
         raise RequestError(f"expected {rows * dtype.itemsize} bytes of {tensor.datatype}, found {size}", place)
     if tensor.datatype == "BOOL" and data.translate(None, b"\x00\x01"):
@@ -221,7 +221,8 @@ def _binary_values(tensor: InputTensor, column: Column, rows: int, data: bytes, 
 
 def _texts(data: bytes, rows: int, place: str) -> list[str]:
     """BYTES elements: each a length of four bytes, little-endian, and then as many bytes."""
-    texts, offset = [], 0
+    texts: list[str] = []
+    offset = 0
     while offset < len(data) and len(texts) < rows:
         if offset + _LENGTH.size > len(data):
             break

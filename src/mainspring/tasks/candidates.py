@@ -64,6 +64,8 @@ def fit(kind: Kind, estimator: Any, matrix: np.ndarray, truth: np.ndarray, weigh
     if kind.rows_a_tree and len(matrix) > kind.rows_a_tree:
         estimator.set_params(max_samples=kind.rows_a_tree)
     estimator.fit(matrix.astype(kind.precision, copy=False), truth, **{kind.weights: weights})
+    if kind.rows_a_tree:  # asked in threads, a forest adds its trees up in any order, and the last bit is chance
+        estimator.set_params(n_jobs=1)
 
 
 def fit_with_early_stopping(

@@ -19,15 +19,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from mainspring.schema import MISSING_TEXT, MISSING_TIME, Column, Columns
+from mainspring.schema import MISSING_TEXT, MISSING_TIME, Column, Columns, graph_input
 from mainspring.tasks.graph import GraphBuilder
 
 _ONE_HOT_LEVELS = 24
-_RARE_SHARE = 0.001  # a level rarer than this shares the row of the unseen ones
+_FEWEST_ROWS = 3  # a level of fewer rows shares the row of the unseen ones; one-hot, also a level of a smaller share
+_RARE_SHARE = 0.001
 _SMOOTHING = 20.0  # rows' worth of belief in the overall mean
 _ENCODING_FOLDS = 5
 _LIMIT = 1e30  # what lies beyond is clipped: sums over rows and products with coefficients stay within float32
@@ -75,7 +77,7 @@ class Numbers:
 
     def add_to(self, graph: GraphBuilder) -> str:
         """The same, as nodes."""
-        raw = graph.concat(*(graph.input(name, "double") for name in self.columns))
+        raw = graph.concat(*(graph.input(graph_input(name), "double") for name in self.columns))
         missing = graph.node("IsNaN", raw)
         filled = graph.node("Where", missing, graph.constant(self.fill[None, :], "double"), raw)
         limits = graph.constant(-_LIMIT, "double"), graph.constant(_LIMIT, "double")
@@ -114,7 +116,7 @@ class Category:
         """The same, as nodes."""
         codes = graph.node(
             "LabelEncoder",
-            graph.input(self.column, "string"),
+            graph.input(graph_input(self.column), "string"),
             domain="ai.onnx.ml",
             keys_strings=list(self.levels),
             values_int64s=list(range(len(self.levels))),
@@ -164,7 +166,7 @@ class Times:
         def ratio(number: str, unit: int) -> str:
             return graph.node("Div", graph.cast(number, "double"), graph.constant(unit, "double"))
 
-        raw = graph.concat(*(graph.input(name, "int64") for name in self.columns))
+        raw = graph.concat(*(graph.input(graph_input(name), "int64") for name in self.columns))
         missing = graph.node("Equal", raw, whole(MISSING_TIME))
         time = graph.node("Where", missing, graph.constant(self.fill[None, :], "int64"), raw)
         in_day = graph.node("Mod", time, whole(_DAY))
@@ -195,7 +197,8 @@ class Words:
         held = Counter(word for text in values for word in set(_words(text)))
         least, most = max(3, _RARE_WORD * len(values)), _USUAL_WORD * len(values)
         usual = sorted((-rows, word) for word, rows in held.items() if least <= rows <= most)
-        return cls(column, tuple(sorted(word for _, word in usual[:_MOST_WORDS])))
+        # Where no word is usual, a space, which is in no word: a graph takes every column of its schema.
+        return cls(column, tuple(sorted(word for _, word in usual[:_MOST_WORDS])) or (" ",))
 
     @property
     def sources(self) -> list[str]:
@@ -214,7 +217,7 @@ class Words:
 
     def add_to(self, graph: GraphBuilder) -> str:
         """The same, as nodes."""
-        flat = graph.node("Squeeze", graph.input(self.column, "string"), graph.constant([1], "int64"))
+        flat = graph.node("Squeeze", graph.input(graph_input(self.column), "string"), graph.constant([1], "int64"))
         lower = graph.node("StringNormalizer", flat, case_change_action="LOWER", locale="C")
         words = graph.node(
             "Tokenizer", lower, domain="com.microsoft", mark=0, mincharnum=1, pad_value="", tokenexp=_WORD
@@ -289,20 +292,16 @@ def fit_transform(
         blocks.append(Times.fit(columns, times))
         matrices.append(blocks[-1].apply(columns))
     for name in by_kind.get("text", ()):
-        words = Words.fit(name, columns[name])
-        if words.vocabulary:
-            blocks.append(words)
-            matrices.append(words.apply(columns))
-    rows = len(target)
-    return Featurizer(tuple(blocks)), np.hstack([np.zeros((rows, 0), dtype=np.float32), *matrices])
+        blocks.append(Words.fit(name, columns[name]))
+        matrices.append(blocks[-1].apply(columns))
+    return Featurizer(tuple(blocks)), np.hstack(matrices)
 
 
 def _fit_category(name: str, values: np.ndarray, target: np.ndarray, seed: int) -> tuple[Category, np.ndarray]:
     counts = pa.array(values, type=pa.string()).value_counts().to_pylist()
-    least = max(2.0, _RARE_SHARE * len(values))
-    levels = sorted(entry["values"] for entry in counts if entry["counts"] >= least or entry["values"] == MISSING_TEXT)
-    levels = levels or [MISSING_TEXT]  # every level is rare: a look-up needs a key all the same
+    levels = _levels(counts, _FEWEST_ROWS)
     if len(levels) <= _ONE_HOT_LEVELS:
+        levels = _levels(counts, max(_FEWEST_ROWS, _RARE_SHARE * len(values)))
         table = np.vstack([np.eye(len(levels)), np.zeros(len(levels))])
         block = Category(name, tuple(levels), table.astype(np.float32))
         return block, block.apply({name: values})
@@ -314,6 +313,12 @@ def _fit_category(name: str, values: np.ndarray, target: np.ndarray, seed: int) 
         rows = fold != held_out
         matrix[~rows] = _target_table(codes[rows], target[rows], len(levels) + 1)[codes[~rows]]
     return Category(name, tuple(levels), _target_table(codes, target, len(levels) + 1)), matrix
+
+
+def _levels(counts: list[dict[str, Any]], fewest: float) -> list[str]:
+    """The values that are in at least so many rows; never none, for a look-up needs a key."""
+    kept = [entry["values"] for entry in counts if entry["counts"] >= fewest or entry["values"] == MISSING_TEXT]
+    return sorted(kept) or [MISSING_TEXT]
 
 
 def _target_table(codes: np.ndarray, target: np.ndarray, rows: int) -> np.ndarray:

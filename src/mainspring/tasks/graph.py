@@ -32,7 +32,7 @@ class GraphBuilder:
 
     def _name(self, kind: str) -> str:
         self._count += 1
-        return f"{kind}:{self._count}"  # the colon keeps these apart from columns, which are inputs of any name
+        return f"mainspring/{kind}:{self._count}"  # columns are inputs, and have names of their own
 
     def input(self, name: str, dtype: str) -> str:
         """An input of shape (n, 1)."""

@@ -102,8 +102,6 @@ def prepare(rows: Rows, folds: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray
     for train, validation, stop in folds:
         part = rows.take(train)
         featurizer, matrix = fit_transform(part.columns, rows.schema.features, part.encoding_target(), seed=seed)
-        if not matrix.shape[1]:
-            raise DataError("no column is left to learn from: see what was dropped, and override kinds in the spec")
         validation_matrix = featurizer.apply(rows.take(validation).columns)
         prepared.append(Fold(train, validation, stop, matrix, validation_matrix))
     return prepared

@@ -1,0 +1,79 @@
+"""What tests share: one small fitted project, copies of it, and processes that do not outlive their test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# Read when the libraries are loaded, here and in every process that a test starts. Small tables need no second thread,
+# and threads that wait for each other on a busy machine make these fits many times slower.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+from projects import make_project
+
+from mainspring import spec
+from mainspring.spec import Project
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Warnings are errors, but not what MLflow should mend: it uses a loader that SQLAlchemy 2.1 deprecates."""
+    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:mlflow.*")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose first version is live. Nothing in it may be changed: take `fitted` for that."""
+    from mainspring.lifecycle.fit import fit
+
+    project = make_project(tmp_path_factory.mktemp("template") / "orders")
+    [result] = fit(project)
+    assert result.outcome == "promoted", result.message
+    return project
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[[Project], Project]:
+    """Copies a project with all its state."""
+
+    def copy(project: Project) -> Project:
+        folder = tmp_path / f"copy{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(project.folder, folder)
+        return spec.load(folder)
+
+    return copy
+
+
+@pytest.fixture
+def fitted(template: Project, copy_of: Callable[[Project], Project]) -> Project:
+    """A copy of `template` of a test's own."""
+    return copy_of(template)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts `python ARGUMENTS` as a process that does not outlive the test."""
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: str, **options: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen([sys.executable, *arguments], text=True, **options)
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream:
+                stream.close()
