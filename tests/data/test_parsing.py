@@ -23,9 +23,9 @@ def parsed(values, infer=FROM_TEXT, missing=MISSING, **kinds):
         (["1e3", "2.5E-1"], pa.float64(), [1000, 0.25]),
         (["1.5", "inf", "-Infinity"], pa.float64(), [1.5, float("inf"), float("-inf")]),
         (["true", "False", "", "TRUE"], pa.bool_(), [True, False, None, True]),
-        (["Yes", "no"], pa.bool_(), [True, False]),
         (["t", "F"], pa.bool_(), [True, False]),
-        (["y", "n"], pa.bool_(), [True, False]),
+        (["Yes", "no"], pa.string(), ["Yes", "no"]),
+        (["y", "n"], pa.string(), ["y", "n"]),
         (["0", "1"], pa.int64(), [0, 1]),
     ],
 )

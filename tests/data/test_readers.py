@@ -15,7 +15,7 @@ from mainspring.data.canonical import TIME
 from mainspring.data.readers import read, read_files
 from mainspring.errors import DataError, SpecError
 
-CSV = 'code,n,when,note,y\n001,1,2024-01-01,"two\nlines",yes\n7,,2024-01-02 10:00,NA,no\n'
+CSV = 'code,n,when,note,y\n001,1,2024-01-01,"two\nlines",true\n7,,2024-01-02 10:00,NA,False\n'
 EXPECTED = {
     "code": ["001", "7"],
     "n": [1, None],

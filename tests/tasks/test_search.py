@@ -117,7 +117,7 @@ def test_a_blend_is_never_worse_out_of_fold_than_the_best_alone(labels, metric):
 
 
 def test_a_blend_of_different_kinds_gains():
-    found = searched(NUMBER, kinds=("linear", "tree", "blend"), trials=2)
+    found = searched(NUMBER, kinds=("forest", "boosting", "blend"), trials=2)
     truth = table(240, NUMBER).truth
     alone = min(score("rmse", truth, predictions(trial.out_of_fold, 0)) for trial in found.trials)
     assert found.name == "blend"
