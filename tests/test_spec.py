@@ -100,7 +100,7 @@ MISTAKES = {
     ),
     "quoted key": (
         '[models.delay.columns]\n"dep. delay" = { kind = "number", untit = "min" }',
-        "line 8: models.delay.columns.dep. delay.untit: unknown key; allowed: kind, unit, description, private; "
+        "line 8: models.delay.columns.dep. delay.untit: unknown key; allowed: kind, unit, description; "
         "did you mean 'unit'?",
     ),
     "quoted key with a quote in it": (
@@ -108,8 +108,8 @@ MISTAKES = {
         'line 9: models.delay.columns.the "big" # one: expected a table; found 3',
     ),
     "literal key": (
-        "[models.delay.columns.'a \"b\"']\nprivate = 1",
-        'line 8: models.delay.columns.a "b".private: expected true or false; found 1',
+        "[models.delay.columns.'a \"b\"']\nunit = 1",
+        'line 8: models.delay.columns.a "b".unit: expected text in quotes; found 1',
     ),
     "after a text of many lines that looks like keys": (
         'query = """\n[models.other]\nfolds = 1\n# \'\'\'\n"""\nfolds = 1',
@@ -283,12 +283,12 @@ def test_defaults():
 
 def test_a_column_is_a_kind_or_a_table():
     columns = (
-        parse(PROJECT + DELAY + 'columns.a = "text"\ncolumns.b = { kind = "time", private = true }')
+        parse(PROJECT + DELAY + 'columns.a = "text"\ncolumns.b = { kind = "time", unit = "s" }')
         .model("delay")
         .columns
     )
-    assert (columns["a"].kind, columns["a"].private) == ("text", False)
-    assert (columns["b"].kind, columns["b"].private) == ("time", True)
+    assert (columns["a"].kind, columns["a"].unit) == ("text", None)
+    assert (columns["b"].kind, columns["b"].unit) == ("time", "s")
 
 
 def test_nothing_changes_after_reading():

@@ -93,7 +93,6 @@ class ColumnSpec(Strict):
     kind: Kind | None = None
     unit: str | None = None
     description: str | None = None
-    private: bool = False
 
 
 class GateSpec(Strict):

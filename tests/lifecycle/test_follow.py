@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -57,7 +58,7 @@ def test_an_alias_moved_in_mlflow_changes_desired_state_within_two_seconds(proje
 
 
 def test_what_cannot_be_carried_over_is_told_and_holds_up_nothing(project, start):
-    """Model `first` has its alias on a version that Mainspring did not make, `late` on a damaged one, `third` is well."""
+    """The alias of `first` is on a version that Mainspring did not make, that of `late` on a damaged one."""
     uri = tracking.tracking_uri(project)
     client = MlflowClient(uri, uri)
     models = TOML[TOML.index("[models") :]
@@ -92,11 +93,13 @@ def test_what_cannot_be_carried_over_is_told_and_holds_up_nothing(project, start
 
 
 def test_a_store_that_does_not_answer_is_asked_again(project, start):
-    (project.state / "mlflow.db").rename(project.state / "away.db")
-    (project.state / "mlflow.db").write_bytes(b"no database" * 500)
+    holder = sqlite3.connect(project.state / "mlflow.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
     process = start("-m", "mainspring.lifecycle", str(project.folder), stderr=subprocess.PIPE)
-    assert "MLflow at sqlite:///" in process.stderr.readline()
+    said = process.stderr.readline()
+    assert "MLflow at sqlite:///" in said
+    assert "locked" in said
     assert champion(project) == "1"
-    (project.state / "away.db").replace(project.state / "mlflow.db")
+    holder.close()
     move(project, "late", "2")
     wait_until(lambda: champion(project) == "2", "the follower to find the store", 20)

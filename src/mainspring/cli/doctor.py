@@ -52,8 +52,8 @@ def doctor(folder: Path, as_json: bool) -> None:
         console = Console(highlight=False)
         for check in checks:
             mark = "[green]✓[/]" if check.well else "[red]✗[/]"
-            console.print(f"{mark} [bold]{check.what}[/]: ", end="")
-            console.print(check.found, markup=False)
+            console.print(mark, end=" ")
+            console.print(f"{check.what}: {check.found}", markup=False, soft_wrap=True)
             if not check.well:
                 console.print(f"  → {check.remedy}", markup=False, style="yellow")
     if not all(check.well for check in checks):
@@ -130,10 +130,9 @@ def _port(project: spec.Project) -> str:
     try:
         socket.create_server((host, port)).close()
     except OSError as error:
-        raise MainspringError(
-            f"{host}:{port} cannot be listened on ({error.strerror}): a gateway may be running already; another port "
-            "is chosen with --port, or [serving] port"
-        ) from None
+        return (
+            f"{host}:{port} is not free ({error.strerror}): if that is no gateway of yours, choose another with --port"
+        )
     return f"{host}:{port} is free"
 
 

@@ -13,7 +13,7 @@ from mainspring.errors import MainspringError
 from mainspring.spec import FILE_NAME
 
 _SPEC = """\
-# A Mainspring project; docs/spec.md tells all that may stand here.
+# A Mainspring project. An unknown or wrong key is answered with what is allowed.
 
 [project]
 name = "{name}"

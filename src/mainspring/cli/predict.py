@@ -11,7 +11,7 @@ import click
 from mainspring import spec
 from mainspring.cli.options import json_option, print_json, project_option
 from mainspring.errors import RegistryError, RequestError, require
-from mainspring.schema import Columns, Schema
+from mainspring.schema import Columns, Schema, label_text
 
 
 @click.command()
@@ -89,5 +89,5 @@ def _print(answers: list[dict[str, Any]]) -> None:
         for label in answers[0]["probabilities"]:
             table.add_column(f"p({label})", justify="right")
         for answer in answers:
-            table.add_row(str(answer["label"]), *(f"{p:.4f}" for p in answer["probabilities"].values()))
+            table.add_row(label_text(answer["label"]), *(f"{p:.4f}" for p in answer["probabilities"].values()))
     Console(highlight=False, markup=False).print(table)

@@ -252,15 +252,15 @@ def _blend(rows: Rows, trials: Sequence[Trial], metric: str) -> list[tuple[Trial
     def quality(raw: np.ndarray) -> float:
         return sign * score(metric, truth, predictions(raw, rows.classes))
 
-    counts = np.zeros(len(ranked), dtype=int)
+    counts = best = np.zeros(len(ranked), dtype=int)
     total = np.zeros_like(ranked[0].out_of_fold[known])
     reached = -np.inf
-    for _ in range(_BLEND_STEPS):
-        steps = counts.sum() + 1
-        options = [quality((total + trial.out_of_fold[known]) / steps) for trial in ranked]
-        if max(options) <= reached:
-            break
+    for step in range(1, _BLEND_STEPS + 1):
+        # The best so far may be taken again and again, until there is enough of it for a little of another to help.
+        options = [quality((total + trial.out_of_fold[known]) / step) for trial in ranked]
         taken = int(np.argmax(options))
-        reached, counts[taken] = options[taken], counts[taken] + 1
+        counts = counts + np.eye(len(ranked), dtype=int)[taken]
         total += ranked[taken].out_of_fold[known]
-    return [(trial, float(count / counts.sum())) for trial, count in zip(ranked, counts, strict=True) if count]
+        if options[taken] > reached:
+            reached, best = options[taken], counts
+    return [(trial, float(count / best.sum())) for trial, count in zip(ranked, best, strict=True) if count]
