@@ -15,7 +15,7 @@ import pytest
 # and threads that wait for each other on a busy machine make these fits many times slower.
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
-from projects import make_project
+from projects import CHEAP, make_project, make_rows, respecify, spoil_labels, write_rows
 
 from mainspring import spec
 from mainspring.spec import Project
@@ -34,6 +34,33 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = make_project(tmp_path_factory.mktemp("template") / "orders")
     [result] = fit(project)
     assert result.outcome == "promoted", result.message
+    return project
+
+
+@pytest.fixture(scope="session")
+def spoilt(template: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Version 1 is good, and version 2, fitted on spoilt labels, was rejected."""
+    from mainspring.lifecycle.fit import fit
+
+    folder = tmp_path_factory.mktemp("spoilt") / "orders"
+    shutil.copytree(template.folder, folder)
+    project = respecify(spec.load(folder), *CHEAP)
+    spoil_labels(project)
+    [result] = fit(project)
+    assert result.outcome == "kept", result.message
+    return project
+
+
+@pytest.fixture(scope="session")
+def poor(spoilt: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The spoilt version 2 is live, promoted by hand; the data is good again and has one row more: a fit will win."""
+    from mainspring.lifecycle import promote
+
+    folder = tmp_path_factory.mktemp("poor") / "orders"
+    shutil.copytree(spoilt.folder, folder)
+    project = spec.load(folder)
+    promote.promote(project, "late", "2", reason="promoted by hand")
+    write_rows(folder / "orders.csv", [*make_rows(), *make_rows(1, seed=99)])
     return project
 
 

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from mainspring import spec
+from mainspring.data import dataset
+from mainspring.data.splits import Split
 from mainspring.registry import versions
 from mainspring.registry.versions import Lineage, Manifest, Version
 from mainspring.schema import Column, Schema, Target
@@ -115,3 +118,19 @@ def publish(state: Path, model: str = "late", **manifest: Any) -> Version:
         (staged / versions.REPORT).write_bytes(msgspec.json.encode(report))
         (staged / versions.REPORT_PAGE).write_text("<p>a report</p>")
         return versions.publish(staged, Manifest(**{**known, **manifest}))
+
+
+def fit_side(project: Project, version: str = "1") -> np.ndarray:
+    """Which rows of the data the version was fitted on: (n,) bool."""
+    split = msgspec.convert(versions.load(project.state, "late", version).manifest.lineage.split, Split)
+    return ~split.is_holdout(dataset.load(project, "late").table)
+
+
+def spoil_labels(project: Project) -> None:
+    """Turn the labels of all rows that version 1 was fitted on; those that are held out stay as they are."""
+    seen = fit_side(project)
+    rows = read_rows(project.folder / "orders.csv")
+    for row, spoilt in zip(rows, seen, strict=True):
+        if spoilt:
+            row["late"] = {"True": "False", "False": "True"}[row["late"]]
+    write_rows(project.folder / "orders.csv", rows)

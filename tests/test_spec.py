@@ -283,9 +283,7 @@ def test_defaults():
 
 def test_a_column_is_a_kind_or_a_table():
     columns = (
-        parse(PROJECT + DELAY + 'columns.a = "text"\ncolumns.b = { kind = "time", unit = "s" }')
-        .model("delay")
-        .columns
+        parse(PROJECT + DELAY + 'columns.a = "text"\ncolumns.b = { kind = "time", unit = "s" }').model("delay").columns
     )
     assert (columns["a"].kind, columns["a"].unit) == ("text", None)
     assert (columns["b"].kind, columns["b"].unit) == ("time", "s")

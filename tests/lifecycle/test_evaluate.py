@@ -2,13 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from projects import make_project, make_rows, read_rows, respecify, write_rows
+from projects import fit_side, make_project, make_rows, read_rows, respecify, write_rows
 
 from mainspring.errors import DataError, RegistryError, SpecError
 from mainspring.lifecycle.evaluate import evaluate
 from mainspring.registry import versions
-
-from .conftest import fit_side
 
 
 def test_the_champion_on_the_data_it_was_fitted_with(template):

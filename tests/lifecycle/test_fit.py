@@ -7,7 +7,7 @@ import sys
 import msgspec
 import numpy as np
 import pytest
-from projects import CHEAP, TOML, make_project, make_rows, publish, read_rows, respecify, write_rows
+from projects import CHEAP, TOML, fit_side, make_project, make_rows, publish, read_rows, respecify, write_rows
 
 from mainspring import spec
 from mainspring.errors import RegistryError, SpecError
@@ -15,8 +15,6 @@ from mainspring.lifecycle import promote
 from mainspring.lifecycle.fit import Watcher, fit
 from mainspring.registry import desired, history, tracking, versions
 from mainspring.registry.files import lock, sha256
-
-from .conftest import fit_side
 
 
 def champion(project, model="late"):

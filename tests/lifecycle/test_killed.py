@@ -16,7 +16,7 @@ import pytest
 from mainspring.lifecycle.fit import fit
 from mainspring.registry import desired, history, tracking, versions
 
-KILLS = 10
+KILLS = 8
 
 
 class Forks:

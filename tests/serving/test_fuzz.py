@@ -9,6 +9,9 @@ import pytest
 # A tensor's shape must agree with its data and with the others, which JSON Schema cannot say; nor can the description
 # of `/invocations` say which model's records are meant. So what fits these two descriptions may still be refused.
 CONFIG = """
+[checks]
+negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 413, 415, 422]
+
 [[operations]]
 include-path-regex = "/infer$|^/invocations$"
 [operations.checks]

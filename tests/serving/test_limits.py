@@ -37,6 +37,24 @@ def test_a_body_over_the_limit_is_413_by_its_length_before_it_is_sent(serve):
     assert served.predict().status_code == 200
 
 
+def test_a_client_that_sends_a_huge_body_to_its_end_is_told_why_it_was_refused(serve, monkeypatch):
+    served = serve('max_body = "2kB"')
+    answer = served.client.post(
+        "/models/delay/predict", content=b" " * 20_000_000, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 413
+    assert served.predict().status_code == 200, "the connection goes on"
+    # But it may not go on for ever.
+    monkeypatch.setattr("mainspring.serving.server._PATIENCE_SECONDS", 0.3)
+    started = time.monotonic()
+    with connected(served) as connection, contextlib.suppress(OSError):
+        connection.sendall(f"{HEAD}content-length: 1000000000000\r\n\r\n".encode())
+        while time.monotonic() < started + 10:
+            connection.sendall(b" " * 10_000)
+            time.sleep(0.01)
+    assert time.monotonic() - started < 5
+
+
 def test_a_chunked_body_over_the_limit_is_413(serve):
     served = serve('max_body = "2kB"')
 
@@ -135,7 +153,7 @@ def test_work_over_the_time_limit_is_503_and_really_ends(serve):
 
 
 def test_a_header_that_never_comes_or_never_ends_is_cut_off(serve, monkeypatch):
-    monkeypatch.setattr("mainspring.serving.server._HEADER_SECONDS", 0.3)
+    monkeypatch.setattr("mainspring.serving.server._PATIENCE_SECONDS", 0.3)
     served = serve()
     with connected(served) as idle, connected(served) as slow, connected(served) as huge:
         slow.sendall(b"GET /livez HTTP/1.1\r\nx-a: ")

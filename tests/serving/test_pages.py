@@ -129,6 +129,14 @@ def test_metrics(serve):
     assert "nobody" not in text, "a client must not be able to make series"
 
 
+def test_a_log_that_nobody_reads_costs_lines_and_nothing_else(serve):
+    served = serve()
+    served.log.close()
+    assert served.predict().status_code == 200
+    none = "mainspring_access_log_dropped_total 0.0"
+    wait_until(lambda: none not in served.client.get("/metrics").text, "the loss to be counted")
+
+
 def test_the_description_has_each_models_own_schema(serve):
     served = serve()
     document = served.client.get("/openapi.json").json()

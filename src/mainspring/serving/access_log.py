@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 import msgspec
+from prometheus_client import Counter
 
 from mainspring.serving.messages import Request
 
@@ -32,20 +33,23 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class AccessLog:
-    """Collects entries and writes them in a thread of its own, so that a slow reader does not slow the gateway."""
+    """Collects entries and writes them in a thread of its own, so that a slow reader does not slow the gateway.
 
-    def __init__(self, stream: BinaryIO) -> None:
+    `dropped` counts the lines that could not be written.
+    """
+
+    def __init__(self, stream: BinaryIO, dropped: Counter) -> None:
         self._stream = stream
         self._entries: list[Entry] = []
         self._encoder = msgspec.json.Encoder()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="access-log")
         self._writing: asyncio.Future[None] | None = None
-        self.dropped = 0
+        self._dropped = dropped
 
     def add(self, request: Request, status: int, seconds: float, size: int) -> None:
         """Note a request that is over."""
         if len(self._entries) >= _MOST_WAITING:
-            self.dropped += 1
+            self._dropped.inc()
             return
         self._entries.append(
             Entry(
@@ -84,4 +88,4 @@ class AccessLog:
             self._stream.write(self._encoder.encode_lines(entries))
             self._stream.flush()
         except (OSError, ValueError):  # nobody reads any more, or the stream is closed
-            self.dropped += len(entries)
+            self._dropped.inc(len(entries))

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import sys
-from time import monotonic
 from typing import BinaryIO
 
 from mainspring.errors import RegistryError
@@ -43,12 +42,11 @@ class Gateway:
     def __init__(self, project: Project, access_log: BinaryIO | None = None) -> None:
         limits = project.serving
         self.project = project
-        self.started = monotonic()
         self.metrics = Metrics()
         self.slots = Slots(project.models)
         self.engine = Engine(limits.timeout, limits.workers)
         self.keys = KeyRing(project.state)
-        self.access_log = AccessLog(access_log or sys.stdout.buffer)
+        self.access_log = AccessLog(access_log or sys.stdout.buffer, self.metrics.dropped_lines)
         self.pages = pages.application(self)
         self.reconciler = Reconciler(project.state, self.slots, self.metrics, on_change=self._changed)
         self.edge = Edge(

@@ -55,6 +55,11 @@ class Metrics:
             ("model", "outcome"),
             registry=self.registry,
         )
+        self.dropped_lines = Counter(
+            "mainspring_access_log_dropped_total",
+            "Lines of the access log that could not be written.",
+            registry=self.registry,
+        )
         self.info = Gauge(
             "mainspring_model_info",
             "1 for the live version of a model, 0 for one that was.",

@@ -23,7 +23,7 @@ from mainspring.serving.gateway import Gateway
 from mainspring.spec import Project
 
 _KEEP_ALIVE_SECONDS = 75  # longer than the idle time of the usual proxies in front (60 s)
-_HEADER_SECONDS = 20.0
+_PATIENCE_SECONDS = 20.0
 _MOST_HEADER_BYTES = 65_536
 _GRACE_SECONDS = 5
 
@@ -165,43 +165,55 @@ class PatientProtocol(HttpToolsProtocol):
     """uvicorn's protocol with the limits that it lacks: on the size and on the time of a request's header.
 
     Patient, but not for ever: a client that opens a connection and never asks, or sends its header drop by drop, is
-    disconnected. (The body has limits of its own, see `Edge`.)
+    disconnected, and so is one that goes on for too long with a body that was refused already. A refused body is read
+    to its end if that comes soon: closing at once would reset the connection before the client has read why.
+    (A body that is being waited for has limits of its own, see `Edge`.)
     """
 
-    _waiting: asyncio.TimerHandle | None = None
+    _patience: asyncio.TimerHandle | None = None
     _header_bytes = 0
+    _in_body = False
 
     def connection_made(self, transport: Any) -> None:
         """A client has connected: its first header is due."""
         super().connection_made(WholeWrites(transport, self.loop))  # type: ignore[arg-type]
-        self._expect_header()
+        self._begin_patience()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
-        self._header_is_there()
+        self._end_patience()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Part of a header, or of a body."""
+        was_in_body = self._in_body
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             return  # a request is under way
-        self._header_bytes += len(data)
-        if self._header_bytes > _MOST_HEADER_BYTES:
-            self.send_400_response("The header is too large.")
-        elif self._waiting is None:
-            self._expect_header()
+        if not was_in_body and not self._in_body:
+            self._header_bytes += len(data)
+            if self._header_bytes > _MOST_HEADER_BYTES:
+                self.send_400_response("The header is too large.")
+                return
+        if self._patience is None:
+            self._begin_patience()
 
     def on_headers_complete(self) -> None:
         """A request begins."""
-        self._header_is_there()
+        self._end_patience()
+        self._header_bytes = 0
+        self._in_body = True
         super().on_headers_complete()
 
-    def _expect_header(self) -> None:
-        self._header_bytes = 0
-        self._waiting = self.loop.call_later(_HEADER_SECONDS, self.timeout_keep_alive_handler)
+    def on_message_complete(self) -> None:
+        """Its body is there, too."""
+        self._in_body = False
+        super().on_message_complete()
 
-    def _header_is_there(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
+    def _begin_patience(self) -> None:
+        self._patience = self.loop.call_later(_PATIENCE_SECONDS, self.timeout_keep_alive_handler)
+
+    def _end_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None

@@ -10,7 +10,7 @@ it is dense because XGBoost reads an absent entry of a sparse matrix as missing,
                           few levels   the table is the identity (one-hot)
                           many levels  the table holds smoothed means of the target, and is fitted across folds
                                        (Micci-Barreca, 2001) so that no row sees its own target
-    times               hour, weekday, and the place in the year
+    times               hour, weekday, and the place in the year where years were seen
     texts               how often each of the most usual words occurs
 """
 
@@ -128,30 +128,38 @@ class Category:
 
 @dataclass(frozen=True)
 class Times:
-    """Times: hour of the day, weekday (one-hot, Monday first), place in the year (0 to 1), distance from July."""
+    """Times: hour of the day, weekday (one-hot, Monday first), place in the year (0 to 1), distance from July.
+
+    `yearly` are the positions of the columns that get a place in the year: those that span two years or more. In less,
+    the place in the year is but another name for the date, and what is learnt of it does not come again.
+    """
 
     columns: tuple[str, ...]
     fill: np.ndarray
+    yearly: tuple[int, ...]
 
     @classmethod
     def fit(cls, columns: Columns, names: tuple[str, ...]) -> Times:
-        """Median times, for those that are missing."""
-        fill = np.zeros(len(names), dtype=np.int64)
+        """Median times, for those that are missing, and which columns span years."""
+        fill, yearly = np.zeros(len(names), dtype=np.int64), []
         for position, name in enumerate(names):
             known = columns[name][columns[name] != MISSING_TIME]
             fill[position] = np.sort(known)[len(known) // 2] if len(known) else 0
-        return cls(names, fill)
+            if len(known) and int(known.max()) - int(known.min()) >= 2 * _YEAR:
+                yearly.append(position)
+        return cls(names, fill, tuple(yearly))
 
     @property
     def sources(self) -> list[str]:
         """The column that each entry of the matrix comes from."""
-        return [*self.columns * 3, *(name for name in self.columns for _ in range(7))]
+        seasonal = [self.columns[position] for position in self.yearly]
+        return [*self.columns, *seasonal, *seasonal, *(name for name in self.columns for _ in range(7))]
 
     def apply(self, columns: Columns) -> np.ndarray:
-        """(n, 10 k) float32."""
+        """(n, 8 k + 2 yearly) float32."""
         raw = np.column_stack([columns[name] for name in self.columns])
         time = np.where(raw == MISSING_TIME, self.fill, raw)
-        in_day, in_year = np.mod(time, _DAY), np.mod(time, _YEAR) / _YEAR
+        in_day, in_year = np.mod(time, _DAY), np.mod(time[:, self.yearly], _YEAR) / _YEAR
         weekday = np.mod((time - in_day) // _DAY + 3, 7)  # 1970 began on a Thursday
         one_hot = np.eye(7, dtype=np.float32)[weekday].reshape(len(time), -1)
         numbers = np.hstack([in_day / (3600 * _SECOND), in_year, np.abs(in_year - 0.5)]).astype(np.float32)
@@ -170,14 +178,16 @@ class Times:
         missing = graph.node("Equal", raw, whole(MISSING_TIME))
         time = graph.node("Where", missing, graph.constant(self.fill[None, :], "int64"), raw)
         in_day = graph.node("Mod", time, whole(_DAY))
-        in_year = ratio(graph.node("Mod", time, whole(_YEAR)), _YEAR)
         days = graph.node("Div", graph.node("Sub", time, in_day), whole(_DAY))
         weekday = graph.node("Mod", graph.node("Add", days, whole(3)), whole(7))
-        from_july = graph.node("Abs", graph.node("Sub", in_year, graph.constant(0.5, "double")))
-        numbers = graph.cast(graph.concat(ratio(in_day, 3600 * _SECOND), in_year, from_july), "float")
+        numbers = [ratio(in_day, 3600 * _SECOND)]
+        if self.yearly:
+            seasonal = graph.node("Gather", time, graph.constant(self.yearly, "int64"), axis=1)
+            in_year = ratio(graph.node("Mod", seasonal, whole(_YEAR)), _YEAR)
+            numbers += [in_year, graph.node("Abs", graph.node("Sub", in_year, graph.constant(0.5, "double")))]
         one_hot = graph.node("Gather", graph.constant(np.eye(7), "float"), weekday, axis=0)
         flat = graph.node("Reshape", one_hot, graph.constant([-1, 7 * len(self.columns)], "int64"))
-        return graph.concat(numbers, flat)
+        return graph.concat(graph.cast(graph.concat(*numbers), "float"), flat)
 
 
 @dataclass(frozen=True)
