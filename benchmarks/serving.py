@@ -1,21 +1,32 @@
-"""How fast is one served row? Mainspring's gateway, four peers, and the bare limit, on one machine in one run.
+"""How fast does the gateway answer, beside BentoML, LitServe, MLflow, Ray Serve, and the least that could be done?
 
-    python benchmarks/serving.py [--rounds 3] [--seconds 4] [--out docs/images/serving.json]
+    python benchmarks/serving.py [--seconds 10] [--rounds 5] [--servers NAME...] [--quick] [--out FILE]
 
-The work: the flights of `examples/airdesk`, fitted with gradient boosting. Mainspring serves its exported graph;
-BentoML, LitServe, MLflow and Ray Serve serve a scikit-learn pipeline of the same columns and of boosting of the same
-size, as their own tutorials do; and the limit is a bare Starlette application that calls ONNX Runtime on Mainspring's
-graph and does nothing else. Each has one worker process. In every round each server is started, warmed, loaded by `wrk` (from Debian's
-packages) and stopped, one after the other; the load generator takes its share of the same processors from all alike.
-Peers are installed into `.benchmarks/serving`, at the versions in `benchmarks/serving/requirements-*.txt`.
+One model of the flights, everywhere of the same size. Mainspring and the limit (`serving/bare.py`: Starlette, ONNX
+Runtime, nothing between) serve the same exported graph. The peers serve a scikit-learn pipeline with an XGBClassifier
+of Mainspring's parameters, fitted on the same rows and columns, as their tutorials do it: a DataFrame in,
+`predict_proba` out; those that can are measured with and without their dynamic batching.
+
+Every server has one worker process, answers in JSON over HTTP/1.1 with connections kept alive, and runs alone: in each
+round each is started, asked, and stopped in turn, so that what else the machine does falls on all alike. The requests
+come from wrk, which sends the next one when it has the answer to the last, and takes its share of the same cores. The
+ratios are medians over the rounds of ratios within a round.
+
+wrk is Debian's package of that name. The peers are installed into environments of their own under
+`.benchmarks/serving/`, from `serving/requirements-*.txt`. Fitting takes minutes the first time and is kept after that:
+delete `.benchmarks/serving/airdesk` to fit again.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
+import hashlib
+import http.client
 import json
 import os
-import re
+import platform
 import shutil
 import signal
 import socket
@@ -23,309 +34,660 @@ import statistics
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-HERE = Path(__file__).resolve().parent / "serving"
-WORK = ROOT / ".benchmarks" / "serving"
+import numpy as np
+import pyarrow.parquet as pq
+from scipy.stats import spearmanr
+
+from mainspring import spec
+from mainspring.lifecycle import fit
+from mainspring.registry import desired, versions
+from mainspring.registry.versions import Version
+
+HERE = Path(__file__).resolve().parent
+PEER_FILES = HERE / "serving"
+EXAMPLE = HERE.parent / "examples/airdesk"
+WORK = HERE.parent / ".benchmarks/serving"
 PROJECT = WORK / "airdesk"
-WORKLOADS = {"1 row, 1 connection": (1, 1), "1 row, 32 connections": (1, 32), "100 rows, 8 connections": (100, 8)}
-MAIN = "1 row, 32 connections"
-BODIES = 200
+FLIGHTS = EXAMPLE / "data/flights.parquet"
+PIPELINE = WORK / "pipeline.joblib"
+STAMP = ".installed"  # in a peer's environment: what it was made from
+PREPARED = WORK / ".prepared"  # likewise for the peers' models
+
+MAINSPRING, LIMIT = "Mainspring", "Starlette + ONNX Runtime"
+START_SECONDS = 120.0
+STOP_SECONDS = 15.0
+STARTS = 5
+ROWS = 512  # different rows that one-row requests cycle through
+BATCHES, BATCH_ROWS = 64, 100
+CHECKED_ROWS = 100
+LEAST_RANK_CORRELATION = 0.9
+
+Row = dict[str, Any]
+
+
+class BenchmarkError(Exception):
+    """The comparison would not be a fair one."""
+
+
+# The servers -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Server:
-    """How a server is started, and how it is asked. `wrap` is what a list of records becomes in its JSON."""
+    """How a server is started and spoken to.
+
+    `command` makes the command line for a port, `encode` a body for rows, `probabilities` finds those of `late` in an
+    answer. `worker` is part of the command line of the process that computes.
+    """
 
     name: str
-    path: str
-    wrap: str | None = None
+    command: Callable[[int], list[str]]
+    path: str = "/predict"
+    encode: Callable[[list[Row]], Any] = list
+    probabilities: Callable[[Any], list[float]] = lambda answer: [row[1] for row in answer]
+    environment: dict[str, str] = field(default_factory=dict)
+    worker: str = ""
 
     @property
-    def python(self) -> Path:
-        venv = WORK / self.name / "venv"
-        return venv / "bin" / "python" if venv.exists() else Path(sys.executable)
+    def peer(self) -> bool:
+        """Neither Mainspring nor the limit."""
+        return self.name not in (MAINSPRING, LIMIT)
 
-    def command(self, port: int) -> list[str]:
-        tools = self.python.parent
-        return {
-            "mainspring": [str(tools / "mainspring"), "serve", "--project", str(PROJECT), "--port", str(port)],
-            "bare limit": [str(self.python), str(HERE / "bare_server.py")],
-            "bentoml": [
-                str(tools / "bentoml"),
-                "serve",
-                "bentoml_service:Delay",
-                "--host",
-                "127.0.0.1",
-                "-p",
-                str(port),
-            ],
-            "litserve": [str(self.python), str(HERE / "litserve_server.py")],
-            "ray": [str(self.python), str(HERE / "ray_server.py")],
-            "mlflow": [
-                *(str(tools / "mlflow"), "models", "serve", "-m", str(WORK / "mlflow" / "mlflow")),
-                *("--env-manager", "local", "-h", "127.0.0.1", "-p", str(port), "-w", "1"),
-            ],
-        }[self.name]
-
-    def body(self, records: list[dict[str, Any]]) -> bytes:
-        one = records[0] if self.name == "mainspring" and len(records) == 1 else records
-        return json.dumps({self.wrap: records} if self.wrap else one).encode()
+    def body(self, rows: list[Row]) -> bytes:
+        """What is posted."""
+        return json.dumps(self.encode(rows), separators=(",", ":")).encode()
 
 
-SERVERS = [
-    Server("mainspring", "/models/delay/predict"),
-    Server("bare limit", "/predict"),
-    Server("bentoml", "/predict", "records"),
-    Server("litserve", "/predict", "records"),
-    Server("mlflow", "/invocations", "dataframe_records"),
-    Server("ray", "/"),
-]
-PEERS = [server for server in SERVERS if (HERE / f"requirements-{server.name}.txt").exists()]
+def one_or_many(rows: list[Row]) -> Any:
+    return rows[0] if len(rows) == 1 else rows
 
 
-def prepare() -> dict[str, float]:
-    """Fit once, install the peers, fit their pipeline; the parameters of the boosting that all share."""
+def named_probabilities(answer: Any) -> list[float]:
+    return [row["probabilities"]["true"] for row in answer["predictions"]]
+
+
+def python_of(peer: str) -> str:
+    return str(WORK / peer / "venv/bin/python")
+
+
+def script(name: str) -> str:
+    return str(PEER_FILES / name)
+
+
+def servers(model: Path) -> list[Server]:
+    """All of them; `model` is the graph that Mainspring exported."""
+
+    def mainspring(port: int) -> list[str]:
+        serve = [str(Path(sys.executable).parent / "mainspring"), "serve", "--project", str(PROJECT)]
+        return [*serve, "--host", "127.0.0.1", "--port", str(port)]
+
+    def bare(port: int) -> list[str]:
+        return [sys.executable, script("bare.py"), str(model), str(port)]
+
+    def bentoml(service: str, port: int) -> list[str]:
+        serve = [python_of("bentoml"), "-m", "bentoml", "serve", f"bentoml_service:{service}"]
+        return [*serve, "--working-dir", str(PEER_FILES), "--host", "127.0.0.1", "--port", str(port)]
+
+    def litserve(*options: str) -> Callable[[int], list[str]]:
+        return lambda port: [python_of("litserve"), script("litserve_server.py"), str(PIPELINE), str(port), *options]
+
+    def mlflow(port: int) -> list[str]:
+        serve = [python_of("mlflow"), "-m", "mlflow", "models", "serve", "--model-uri", str(WORK / "mlflow/model")]
+        return [*serve, "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+
+    def ray(*options: str) -> Callable[[int], list[str]]:
+        return lambda port: [python_of("ray"), script("ray_server.py"), str(PIPELINE), str(port), *options]
+
+    return [
+        Server(
+            MAINSPRING,
+            mainspring,
+            "/models/delay/predict",
+            one_or_many,
+            named_probabilities,
+            worker="mainspring.serving",
+        ),
+        Server(LIMIT, bare, encode=one_or_many, probabilities=named_probabilities),
+        Server("BentoML", functools.partial(bentoml, "Flights"), environment=BENTOML),
+        Server("BentoML, batching", functools.partial(bentoml, "BatchingFlights"), environment=BENTOML),
+        Server("LitServe", litserve()),
+        Server("LitServe, batching", litserve("--batching")),
+        Server(
+            "MLflow",
+            mlflow,
+            "/invocations",
+            lambda rows: {"dataframe_records": rows},
+            lambda answer: [row[1] for row in answer["predictions"]],
+            environment=MLFLOW,
+        ),
+        Server("Ray Serve", ray(), environment=RAY),
+        Server("Ray Serve, batching", ray("--batching"), environment=RAY),
+    ]
+
+
+BENTOML = {"BENTOML_HOME": str(WORK / "bentoml/home"), "BENTOML_DO_NOT_TRACK": "True"}
+MLFLOW = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
+PEERS = {"BentoML": "bentoml", "LitServe": "litserve", "MLflow": "mlflow", "Ray Serve": "ray"}
+
+
+# Preparing: one fit of Mainspring's, one of the peers' pipeline ----------------------------------------------------
+
+
+def run(command: list[str], **environment: str) -> None:
+    """Run to the end; BenchmarkError with the end of the output if it fails."""
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode:
+        raise BenchmarkError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}")
+
+
+def fitted_version() -> Version:
+    """Mainspring's model: the example's, with boosting as the only candidate."""
+    text = (EXAMPLE / spec.FILE_NAME).read_text().replace("[models.delay]", '[models.delay]\ncandidates = ["boosting"]')
     PROJECT.mkdir(parents=True, exist_ok=True)
-    source = ROOT / "examples" / "airdesk"
-    spec = (source / "mainspring.toml").read_text().replace("budget = ", 'candidates = ["boosting"]\nbudget = ')
-    (PROJECT / "mainspring.toml").write_text(spec)
+    (PROJECT / spec.FILE_NAME).write_text(text)
     if not (PROJECT / "data").exists():
-        shutil.copytree(source / "data", PROJECT / "data")
-    run([Path(sys.executable).parent / "mainspring", "fit", "--project", PROJECT], allowed=(0, 3))
-    manifest = sorted(PROJECT.glob(".mainspring/models/delay/*/manifest.json"))[-1]
-    parameters = json.loads(manifest.read_text())["parameters"]
-    (WORK / "parameters.json").write_text(json.dumps(parameters))
-    for peer in PEERS:
-        venv, wanted = WORK / peer.name / "venv", HERE / f"requirements-{peer.name}.txt"
-        if not venv.exists():
-            run([sys.executable, "-m", "venv", venv])
-        stamp = WORK / peer.name / "installed.txt"
-        if not stamp.exists() or stamp.read_text() != wanted.read_text():
-            run([peer.python, "-m", "pip", "install", "--quiet", "-r", wanted])
-            stamp.write_text(wanted.read_text())
-        shutil.rmtree(WORK / peer.name / "mlflow", ignore_errors=True)
-        table = PROJECT / "data" / "flights.parquet"
-        run([peer.python, HERE / "pipeline.py", table, WORK / "parameters.json", WORK / peer.name])
-    return parameters
+        (PROJECT / "data").symlink_to(FLIGHTS.parent)
+    project = spec.load(PROJECT)
+    if desired.read(project.state).champion("delay") is None:
+        say("fitting Mainspring's model (minutes)")
+        for result in fit.fit(project):
+            if result.outcome != "promoted":
+                raise BenchmarkError(f"the fit of {result.model} was {result.outcome}: {result.message}")
+    return versions.load(project.state, "delay", desired.read(project.state).champion("delay"))
 
 
-def run(command: list[Any], allowed: tuple[int, ...] = (0,)) -> None:
-    code = subprocess.run([str(part) for part in command], cwd=HERE).returncode
-    if code not in allowed:
-        sys.exit(f"{' '.join(map(str, command))} ended with {code}")
+def xgboost_parameters(version_: Version) -> dict[str, Any]:
+    """The XGBClassifier's parameters of the fitted version."""
+    found = {key.removeprefix("boosting."): value for key, value in version_.manifest.parameters.items()}
+    return {
+        "n_estimators": found["rounds"],
+        "max_depth": found["depth"],
+        "learning_rate": found["rate"],
+        "min_child_weight": found["child"],
+        "subsample": found["rows"],
+        "colsample_bytree": found["columns"],
+        "reg_lambda": found["shrink"],
+        "tree_method": "hist",
+        "random_state": 0,
+    }
 
 
-def records() -> list[dict[str, Any]]:
-    """Real flights of the held-out part."""
-    import pyarrow.parquet as pq
+def install(peer: str) -> None:
+    """The peer's environment, made anew if what it is made from has changed."""
+    requirements = PEER_FILES / f"requirements-{peer}.txt"
+    wanted = digest(requirements, PEER_FILES / "requirements-pipeline.txt")
+    stamp = WORK / peer / STAMP
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    say(f"installing {peer}")
+    run([sys.executable, "-m", "venv", "--clear", str(WORK / peer / "venv")])
+    run([python_of(peer), "-m", "pip", "install", "--quiet", "--requirement", str(requirements)])
+    stamp.write_text(wanted)
 
-    table = pq.read_table(PROJECT / "data" / "flights.parquet").drop_columns("late")
-    rows = table.slice(table.num_rows - BODIES * 300, BODIES * 300).to_pylist()[:: 300 // 100 * 1]
+
+def prepare_peers(peers: list[str], version_: Version) -> None:
+    """Fit the peers' pipeline once, and save it in each peer's own form."""
+    for peer in peers:
+        install(peer)
+    parameters = WORK / "parameters.json"
+    parameters.write_text(json.dumps(xgboost_parameters(version_), indent=2))
+    files = [parameters, *sorted(PEER_FILES.glob("*_save.py")), *sorted(PEER_FILES.glob("*pipeline*"))]
+    wanted = " ".join([*sorted(peers), digest(*files)])
+    if PREPARED.is_file() and PREPARED.read_text() == wanted:
+        return
+    say("fitting the peers' pipeline")
+    rows = str(version_.manifest.lineage.fit_rows)
+    run([python_of(peers[0]), script("fit_pipeline.py"), str(FLIGHTS), rows, str(parameters), str(PIPELINE)])
+    if "bentoml" in peers:
+        shutil.rmtree(BENTOML["BENTOML_HOME"], ignore_errors=True)
+        run([python_of("bentoml"), script("bentoml_save.py"), str(PIPELINE)], **BENTOML)
+    if "mlflow" in peers:
+        shutil.rmtree(WORK / "mlflow/model", ignore_errors=True)
+        model = str(WORK / "mlflow/model")
+        run([python_of("mlflow"), script("mlflow_save.py"), str(PIPELINE), str(FLIGHTS), model], **MLFLOW)
+    PREPARED.write_text(wanted)
+
+
+def digest(*files: Path) -> str:
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def held_out_rows(version_: Version) -> list[Row]:
+    """Rows that no model was fitted on, as JSON records, drawn over the whole time that was held out."""
+    table = pq.read_table(FLIGHTS).sort_by("departs_at").slice(version_.manifest.lineage.fit_rows)
+    chosen = np.random.default_rng(0).choice(len(table), ROWS + BATCHES * BATCH_ROWS, replace=False)
+    names = [column.name for column in version_.manifest.schema.features]
+    rows = table.select(names).take(chosen).to_pylist()
     return [{**row, "departs_at": row["departs_at"].isoformat()} for row in rows]
 
 
-@contextmanager
-def started(server: Server, body: bytes) -> Iterator[tuple[str, subprocess.Popen[bytes], float, Any]]:
-    """The server's address, process, seconds until it first answered, and that answer."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    version = sorted(PROJECT.glob(".mainspring/models/delay/*/model.onnx"))[-1]
-    model = version if server.name == "bare limit" else WORK / server.name / "model.joblib"
-    environment = {**os.environ, "MODEL": str(model), "PORT": str(port), "PYTHONPATH": str(HERE)}
-    environment |= {"OMP_NUM_THREADS": "1", "DO_NOT_TRACK": "true", "BENTOML_DO_NOT_TRACK": "True"}
-    environment |= {"RAY_USAGE_STATS_ENABLED": "0", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    environment["PATH"] = f"{server.python.parent}:{environment['PATH']}"
-    began = time.perf_counter()
-    with (WORK / f"{server.name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            server.command(port), cwd=HERE, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    address = f"http://127.0.0.1:{port}{server.path}"
-    try:
-        answer = None
-        while answer is None:
-            if process.poll() is not None or time.perf_counter() - began > 120:
-                sys.exit(f"{server.name} did not start: see {WORK / f'{server.name}.log'}")
-            answer = ask(address, body)
-            if answer is None:
-                time.sleep(0.02)
-        yield address, process, time.perf_counter() - began, answer
-    finally:
-        process.send_signal(signal.SIGTERM)
+# Processes ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Process:
+    """`born` tells it from another that later gets the same id."""
+
+    pid: int
+    parent: int
+    born: str
+
+    @classmethod
+    def read(cls, pid: int) -> Process | None:
         try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-        time.sleep(1)
-
-
-def ask(address: str, body: bytes) -> Any:
-    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
-    except (OSError, urllib.error.HTTPError):
-        return None
-
-
-def probabilities(answer: Any) -> list[float]:
-    """Of the positive class, whatever the shape of the answer."""
-    if isinstance(answer, dict) and isinstance(answer.get("predictions", [None])[0], dict):
-        return [one["probabilities"]["true"] for one in answer["predictions"]]
-    rows = answer if isinstance(answer, list) else answer.get("probabilities", answer.get("predictions"))
-    return [row[1] for row in rows]
-
-
-def memory(process: subprocess.Popen[bytes]) -> tuple[float, float]:
-    """Resident megabytes: of the largest process of the tree, and of all of them."""
-    children: dict[int, list[int]] = {}
-    sizes: dict[int, float] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (folder / "status").read_text()
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
-            continue
-        parent = int(re.search(r"PPid:\s+(\d+)", status)[1])
-        resident = re.search(r"VmRSS:\s+(\d+)", status)
-        children.setdefault(parent, []).append(int(folder.name))
-        sizes[int(folder.name)] = int(resident[1]) / 1000 if resident else 0.0
-    tree, waiting = [], [process.pid]
-    while waiting:
-        tree.append(waiting.pop())
-        waiting += children.get(tree[-1], [])
-    return max(sizes.get(pid, 0.0) for pid in tree), sum(sizes.get(pid, 0.0) for pid in tree)
+            return None
+        return None if fields[0] == "Z" else cls(pid, int(fields[1]), fields[19])
+
+    def memory(self) -> tuple[int, int]:
+        """Bytes: resident, and the proportional share of it (a page that two share counts half for each)."""
+        try:
+            lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            return 0, 0
+        kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
+        return kilobytes["Rss"] * 1024, kilobytes["Pss"] * 1024
+
+    def command_line(self) -> str:
+        try:
+            return Path(f"/proc/{self.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            return ""
 
 
-def load(address: str, bodies: Path, connections: int, seconds: float) -> dict[str, float]:
-    """What wrk measured."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
-    found = subprocess.run(
-        [*command, "-s", str(HERE / "post.lua"), address],
-        env={**os.environ, "BODIES": str(bodies)},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-
-    def latency(share: str) -> float:
-        value, unit = re.search(rf"{share}%\s+([\d.]+)(us|ms|s)", found).groups()
-        return float(value) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
-
-    failed = sum(int(number) for number in re.findall(r"Non-2xx or 3xx responses: (\d+)", found))
-    failed += sum(map(int, re.findall(r"(?:connect|read|write|timeout) (\d+)", found)))
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", found)[1])
-    return {"rate": rate, "p50": latency("50"), "p99": latency("99"), "failed": failed}
-
-
-def measure(rounds: int, seconds: float) -> dict[str, Any]:
-    rows = records()
-    found: dict[str, Any] = {server.name: {"start": [], "memory": [], "total": []} for server in SERVERS}
-    reference: dict[str, list[float]] = {}
-    for number in range(rounds):
-        for server in SERVERS:
-            files = {}
-            for size in {rows_ for rows_, _ in WORKLOADS.values()}:
-                files[size] = WORK / f"{server.name}-{size}.jsonl"
-                lots = [rows[i * size : (i + 1) * size] for i in range(min(BODIES, len(rows) // size))]
-                files[size].write_bytes(b"\n".join(server.body(lot) for lot in lots))
-            with started(server, server.body(rows[:100])) as (address, process, start, answer):
-                reference[server.name] = probabilities(answer)
-                load(address, files[1], 8, 1.5)
-                for name, (size, connections) in WORKLOADS.items():
-                    measured = load(address, files[size], connections, seconds)
-                    found[server.name].setdefault(name, []).append(measured)
-                largest, total = memory(process)
-                found[server.name]["start"].append(start)
-                found[server.name]["memory"].append(largest)
-                found[server.name]["total"].append(total)
-            shown = found[server.name][MAIN][-1]
-            print(
-                f"round {number + 1}  {server.name:<11} {shown['rate']:>8.0f} requests/s", file=sys.stderr, flush=True
-            )
-    check_same(reference)
+def family(pid: int) -> list[Process]:
+    """A process and all that descend from it."""
+    there = [Process.read(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    found, ids = [process for process in there if process and process.pid == pid], {pid}
+    while more := [process for process in there if process and process.parent in ids and process.pid not in ids]:
+        found += more
+        ids |= {process.pid for process in more}
     return found
 
 
-def check_same(reference: dict[str, list[float]]) -> None:
-    """All servers must rank the same 100 flights nearly alike, or they do not do the same work."""
-    import numpy as np
+class Running:
+    """A started server."""
 
-    ranks = {name: np.argsort(np.argsort(values)) for name, values in reference.items()}
-    for name, rank in ranks.items():
-        agreement = float(np.corrcoef(rank, ranks["mainspring"])[0, 1])
-        if agreement < 0.8:
-            sys.exit(f"{name} ranks the flights otherwise (rank correlation {agreement:.2f}): not the same model")
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.log = WORK / "logs" / f"{server.name.replace(' ', '-').replace(',', '').lower()}.log"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.began = time.perf_counter()
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                server.command(self.port),
+                cwd=WORK,
+                env={**os.environ, **server.environment, "PYTHONPATH": str(PEER_FILES)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """One request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def wait_until(self, method: str, path: str, body: bytes | None = None) -> float:
+        """Seconds from the start of the process to the first 200."""
+        while (waited := time.perf_counter() - self.began) < START_SECONDS:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if self.ask(method, path, body)[0] == 200:
+                    return time.perf_counter() - self.began
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.005)
+        raise BenchmarkError(f"{self.server.name} did not answer in {waited:.0f} s; its log is {self.log}")
+
+    def probabilities(self, rows: list[Row]) -> list[float]:
+        status, answer = self.ask("POST", self.server.path, self.server.body(rows))
+        if status != 200:
+            raise BenchmarkError(f"{self.server.name} answered {status}: {answer[:500]!r}")
+        return self.server.probabilities(json.loads(answer))
+
+    def stop(self) -> None:
+        """Ask it to stop, and end what is left of it."""
+        started = family(self.process.pid)
+        self.process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(STOP_SECONDS)
+        for process in started:
+            if Process.read(process.pid) and Process.read(process.pid).born == process.born:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
-def tables(found: dict[str, Any]) -> str:
-    def median(name: str, workload: str, what: str) -> float:
-        return statistics.median(one[what] for one in found[name][workload])
+@contextlib.contextmanager
+def running(server: Server) -> Iterator[Running]:
+    started = Running(server)
+    try:
+        yield started
+    finally:
+        started.stop()
 
+
+# Measuring ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Workload:
+    name: str
+    rows: int
+    connections: int
+
+
+WORKLOADS = (
+    Workload("1 row, 1 connection", 1, 1),
+    Workload("1 row, 32 connections", 1, 32),
+    Workload("100 rows, 1 connection", BATCH_ROWS, 1),
+    Workload("100 rows, 8 connections", BATCH_ROWS, 8),
+)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What wrk saw of one server under one workload in one round. Times are in milliseconds."""
+
+    requests_per_second: float
+    p50: float
+    p99: float
+    requests: int
+    bad_status: int
+    broken: int
+    timeouts: int
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One server's turn in a round. Memory is in bytes, after the load, of all its processes and of the worker's."""
+
+    ready_seconds: float
+    loads: dict[str, Load]
+    rss: int
+    pss: int
+    worker_rss: int
+    processes: int
+
+
+def write_bodies(server: Server, rows: list[Row]) -> dict[int, Path]:
+    """The files that wrk posts, by the number of rows in a request."""
+    batches = [rows[start : start + BATCH_ROWS] for start in range(ROWS, len(rows), BATCH_ROWS)]
+    files = {}
+    for size, requests in ((1, [[row] for row in rows[:ROWS]]), (BATCH_ROWS, batches)):
+        files[size] = WORK / "bodies" / f"{server.name.split(',')[0].replace(' ', '-').lower()}-{size}.jsonl"
+        files[size].parent.mkdir(exist_ok=True)
+        files[size].write_bytes(b"\n".join(server.body(request) for request in requests))
+    return files
+
+
+def load(started: Running, workload: Workload, bodies: Path, seconds: float) -> Load:
+    """wrk's single thread drives all connections; it takes whole seconds."""
+    url = f"http://127.0.0.1:{started.port}{started.server.path}"
+    options = ["-t1", f"-c{workload.connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s"]
+    command = ["wrk", *options, "-s", script("requests.lua"), url, "--", str(bodies)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = json.loads(next(line for line in output.splitlines() if line.startswith("RESULT")).removeprefix("RESULT"))
+    return Load(
+        requests_per_second=found["requests"] / found["microseconds"] * 1e6,
+        p50=found["p50"] / 1000,
+        p99=found["p99"] / 1000,
+        requests=found["requests"],
+        bad_status=found["bad_status"],
+        broken=found["broken"],
+        timeouts=found["timeouts"],
+    )
+
+
+def take_turn(server: Server, rows: list[Row], seconds: float) -> Turn:
+    bodies = write_bodies(server, rows)
+    with running(server) as started:
+        ready = started.wait_until("POST", server.path, server.body(rows[:1]))
+        loads = {}
+        for workload in WORKLOADS:
+            load(started, workload, bodies[workload.rows], seconds / 5)  # to warm up
+            loads[workload.name] = load(started, workload, bodies[workload.rows], seconds)
+        processes = family(started.process.pid)
+        memory = [process.memory() for process in processes]
+        workers = [m for m, process in zip(memory, processes, strict=True) if server.worker in process.command_line()]
+        return Turn(
+            ready_seconds=ready,
+            loads=loads,
+            rss=sum(resident for resident, _ in memory),
+            pss=sum(share for _, share in memory),
+            worker_rss=max((resident for resident, _ in workers), default=0),
+            processes=len(processes),
+        )
+
+
+def check_answers(some: list[Server], rows: list[Row]) -> dict[str, float]:
+    """Every server says the same of the same rows, one by one and as a batch; the rank correlations with Mainspring's.
+
+    The peers agree to the last bits, and so does Mainspring with the limit. Between the two sides are other encodings
+    of categories and a calibration, so there the order of the rows is compared.
+    """
+    rows = rows[:CHECKED_ROWS]
+    found = {}
+    for server in some:
+        with running(server) as started:
+            started.wait_until("POST", server.path, server.body(rows[:1]))
+            single = np.array([started.probabilities([row])[0] for row in rows])
+            found[server.name] = np.array(started.probabilities(rows))
+        if (worst := np.abs(single - found[server.name]).max()) > 1e-6:
+            raise BenchmarkError(f"{server.name} answers a batch otherwise than its rows, by {worst:.2g}")
+    references = {server.peer: found[server.name] for server in reversed(some)}
+    for server in some:
+        if (worst := np.abs(found[server.name] - references[server.peer]).max()) > 1e-6:
+            raise BenchmarkError(f"{server.name} answers otherwise than the others of its kind, by {worst:.2g}")
+    reference = found[some[0].name]
+    correlations = {name: float(spearmanr(reference, values).statistic) for name, values in found.items()}
+    if (worst := min(correlations.values())) < LEAST_RANK_CORRELATION:
+        raise BenchmarkError(f"the two models rank flights too differently: {worst:.3f}")
+    return correlations
+
+
+def milliseconds(command: list[str], times: int) -> float:
+    """The median wall time of a command, after one that does not count."""
+    took = []
+    for _ in range(times + 1):
+        began = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        took.append((time.perf_counter() - began) * 1000)
+    return statistics.median(took[1:])
+
+
+def measure_start(server: Server, rows: list[Row], times: int) -> dict[str, float]:
+    """How long Mainspring takes to be there, in seconds and milliseconds."""
+    ready, first = [], []
+    for _ in range(times):
+        with running(server) as started:
+            ready.append(started.wait_until("GET", "/readyz"))
+            first.append(started.wait_until("POST", server.path, server.body(rows[:1])))
+    return {
+        "readyz_seconds": statistics.median(ready),
+        "first_prediction_seconds": statistics.median(first),
+        "python_milliseconds": milliseconds([sys.executable, "-c", "pass"], 4 * times),
+        "import_milliseconds": milliseconds([sys.executable, "-c", "import mainspring"], 4 * times),
+        "help_milliseconds": milliseconds([str(Path(sys.executable).parent / "mainspring"), "--help"], 4 * times),
+    }
+
+
+# Reporting ---------------------------------------------------------------------------------------------------------
+
+
+def median_load(turns: list[Turn], workload: Workload, name: str) -> float:
+    return statistics.median(getattr(turn.loads[workload.name], name) for turn in turns)
+
+
+def ratios(ours: list[Turn], theirs: list[Turn], workload: Workload) -> list[float]:
+    """Requests a second, ours to theirs, within each round."""
+    pairs = zip(ours, theirs, strict=True)
+    rate = [tuple(turn.loads[workload.name].requests_per_second for turn in pair) for pair in pairs]
+    return [mine / other for mine, other in rate]
+
+
+def best_peer(results: dict[str, list[Turn]], workload: Workload) -> str | None:
+    peers = [name for name in results if name not in (MAINSPRING, LIMIT)]
+    return max(peers, key=lambda name: median_load(results[name], workload, "requests_per_second"), default=None)
+
+
+def spread(values: list[float], digits: int = 2) -> str:
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def comparisons(results: dict[str, list[Turn]]) -> list[dict[str, Any]]:
+    """For each workload: the best peer, and what Mainspring does to it and to the limit."""
+    found = []
+    for workload in WORKLOADS:
+        entry: dict[str, Any] = {"workload": workload.name, "best_peer": best_peer(results, workload)}
+        for key, other in (("to_best_peer", entry["best_peer"]), ("to_limit", LIMIT)):
+            there = MAINSPRING in results and other in results
+            entry[key] = ratios(results[MAINSPRING], results[other], workload) if there else None
+        found.append(entry)
+    return found
+
+
+def markdown(results: dict[str, list[Turn]], start: dict[str, float] | None) -> str:
     lines = []
     for workload in WORKLOADS:
         lines += [
-            f"\n**{workload}**\n",
-            "| server | requests/s | p50 ms | p99 ms | failed |",
-            "|---|---:|---:|---:|---:|",
+            f"\n**{workload.name}**\n",
+            "| server | requests/s: median (least to most) | p50, ms | p99, ms | errors |",
+            "| --- | ---: | ---: | ---: | ---: |",
         ]
-        for name in found:
-            rate, p50, p99 = (median(name, workload, what) for what in ("rate", "p50", "p99"))
-            failed = sum(one["failed"] for one in found[name][workload])
-            lines.append(f"| {name} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {failed:.0f} |")
-        best = max((peer.name for peer in PEERS), key=lambda name: median(name, workload, "rate"))
-        ours = [one["rate"] for one in found["mainspring"][workload]]
-        for other in (best, "bare limit"):
-            ratios = [a / b["rate"] for a, b in zip(ours, found[other][workload], strict=True)]
-            spread = f"{min(ratios):.2f} to {max(ratios):.2f} over the rounds"
-            lines.append(f"\nMainspring / {other}: **{statistics.median(ratios):.2f}** ({spread})")
-    lines += ["\n| server | start to first answer, s | resident MB, largest process | all |", "|---|---:|---:|---:|"]
-    for name, one in found.items():
-        start, largest, total = (statistics.median(one[what]) for what in ("start", "memory", "total"))
-        lines.append(f"| {name} | {start:.1f} | {largest:.0f} | {total:.0f} |")
+        ordered = sorted(results, key=lambda name: -median_load(results[name], workload, "requests_per_second"))
+        for name in ordered:
+            turns = results[name]
+            rates = [turn.loads[workload.name].requests_per_second for turn in turns]
+            p50, p99 = (median_load(turns, workload, percentile) for percentile in ("p50", "p99"))
+            lines.append(f"| {name} | {spread(rates, 0)} | {p50:.2f} | {p99:.2f} | {errors(turns, workload)} |")
+    lines += ["\n| workload | best peer | Mainspring / best peer | Mainspring / limit |", "| --- | --- | ---: | ---: |"]
+    for entry in comparisons(results):
+        cells = [spread(entry[key]) if entry[key] else "" for key in ("to_best_peer", "to_limit")]
+        lines.append(f"| {entry['workload']} | {entry['best_peer'] or ''} | {cells[0]} | {cells[1]} |")
+    lines += [
+        "\n| server | start to first answer, s | RSS, MB | PSS, MB | worker's RSS, MB | processes |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, turns in results.items():
+        ready = statistics.median(turn.ready_seconds for turn in turns)
+        rss, pss, worker = (
+            statistics.median(getattr(turn, key) for turn in turns) / 1e6 for key in ("rss", "pss", "worker_rss")
+        )
+        lines.append(f"| {name} | {ready:.2f} | {rss:.0f} | {pss:.0f} | {worker:.0f} | {turns[-1].processes} |")
+    if start:
+        lines += ["\n| Mainspring alone | median |", "| --- | ---: |"]
+        lines += [f"| {label} | {start[key]:.{digits}f} {unit} |" for label, key, digits, unit in START_ROWS]
     return "\n".join(lines)
 
 
-def small_things() -> str:
-    """What a user waits for: imports and help, medians of 15 whole processes."""
+START_ROWS = (
+    ("start of `mainspring serve` to `/readyz` 200", "readyz_seconds", 2, "s"),
+    ("to the first prediction", "first_prediction_seconds", 2, "s"),
+    ("`import mainspring`, Python's own start included", "import_milliseconds", 0, "ms"),
+    ("`mainspring --help`", "help_milliseconds", 0, "ms"),
+    ("Python's own start", "python_milliseconds", 0, "ms"),
+)
 
-    def milliseconds(*command: str) -> float:
-        took = []
-        for _ in range(15):
-            began = time.perf_counter()
-            subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-            took.append((time.perf_counter() - began) * 1000)
-        return statistics.median(took)
 
-    python = sys.executable
-    bare = milliseconds(python, "-c", "pass")
-    imported = milliseconds(python, "-c", "import mainspring") - bare
-    shown = milliseconds(str(Path(python).parent / "mainspring"), "--help")
-    return f"\n`import mainspring`: {imported:.0f} ms above bare Python; `mainspring --help`: {shown:.0f} ms"
+def errors(turns: list[Turn], workload: Workload) -> int:
+    loads = [turn.loads[workload.name] for turn in turns]
+    return sum(load.bad_status + load.broken + load.timeouts for load in loads)
+
+
+def machine() -> dict[str, Any]:
+    information = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(":")[2].strip() for line in information if line.startswith("model name")), "")
+    return {
+        "processor": model or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "wrk": subprocess.run(["wrk", "-v"], capture_output=True, text=True).stdout.split("Copyright")[0].strip(),
+        "libraries": {name: version(name) for name in ("onnxruntime", "uvicorn", "starlette", "msgspec", "numpy")},
+        "peers": sorted({pin for path in PEER_FILES.glob("requirements-*.txt") for pin in pins(path)}),
+    }
+
+
+def pins(requirements: Path) -> list[str]:
+    return [line for line in requirements.read_text().splitlines() if "==" in line]
+
+
+def say(what: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    version_ = fitted_version()
+    everything = servers(version_.file("model.onnx"))
+    chosen = [server for server in everything if not arguments.servers or server.name in arguments.servers]
+    if peers := sorted({PEERS[server.name.split(",")[0]] for server in chosen if server.peer}):
+        prepare_peers(peers, version_)
+    rows = held_out_rows(version_)
+    say("checking that all say the same")
+    correlations = check_answers(chosen, rows)
+    results: dict[str, list[Turn]] = {server.name: [] for server in chosen}
+    for number in range(arguments.rounds):
+        shift = number % len(chosen)  # nobody is always first
+        for server in chosen[shift:] + chosen[:shift]:
+            say(f"round {number + 1}: {server.name}")
+            results[server.name].append(take_turn(server, rows, arguments.seconds))
+    start = None
+    if chosen[0].name == MAINSPRING:
+        say("Mainspring's start")
+        start = measure_start(chosen[0], rows, 1 if arguments.quick else STARTS)
+    print(markdown(results, start))
+    if arguments.out:
+        found = {
+            "machine": machine(),
+            "seconds": arguments.seconds,
+            "rounds": arguments.rounds,
+            "parameters": xgboost_parameters(version_),
+            "rank_correlation_with_mainspring": correlations,
+            "results": {name: [asdict(turn) for turn in turns] for name, turns in results.items()},
+            "comparisons": comparisons(results),
+            "start": start,
+        }
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(found, indent=2) + "\n")
+    if wrong := sum(errors(turns, workload) for turns in results.values() for workload in WORKLOADS):
+        raise BenchmarkError(f"{wrong} requests were not answered with 200: these figures do not count")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of load, for each workload")
-    parser.add_argument("--out", type=Path, help="write all figures there, as JSON")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of load for each workload, server and round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--servers", nargs="+", metavar="NAME", help="only these")
+    parser.add_argument("--quick", action="store_true", help="one second, one round: to see that it runs")
+    parser.add_argument("--out", type=Path, help="a JSON file for every figure")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.seconds, arguments.rounds = 1.0, 1
     if shutil.which("wrk") is None:
-        sys.exit("wrk is needed: apt-get install wrk")
-    prepare()
-    found = measure(arguments.rounds, int(arguments.seconds))
-    print(tables(found))
-    print(small_things())
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(found, indent=1))
+        sys.exit("wrk is not installed: apt-get install wrk")
+    try:
+        measure(arguments)
+    except BenchmarkError as error:
+        sys.exit(f"benchmarks/serving.py: {error}")
 
 
 if __name__ == "__main__":

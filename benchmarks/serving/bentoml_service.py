@@ -27,6 +27,6 @@ class BatchingFlights:
     def __init__(self) -> None:
         self.pipeline = bentoml.sklearn.load_model(self.model)
 
-    @bentoml.api(batchable=True, max_batch_size=3200, max_latency_ms=10_000)
+    @bentoml.api(batchable=True, max_batch_size=3200)
     def predict(self, records: list[dict[str, Any]], /) -> list[list[float]]:
         return self.pipeline.predict_proba(pd.DataFrame(records)).tolist()

@@ -3,7 +3,8 @@
     MainspringError
     ├── SpecError            mainspring.toml is wrong: the key, what is allowed, what was found, the line
     ├── DataError            the data cannot be read, or is not what the spec says
-    ├── RequestError         a record does not fit the model's schema (the gateway answers 4xx)
+    ├── RequestError         a record does not fit the model's schema (the gateway answers 422)
+    │   └── BrokenJsonError  the body is not JSON at all (400)
     ├── ParityError          what would be served does not answer as what was fitted
     ├── RegistryError        a version is missing, damaged or half written
     ├── TrackingError        the MLflow store does not answer
@@ -41,6 +42,10 @@ class RequestError(MainspringError):
     def __init__(self, message: str, place: str = "$") -> None:
         super().__init__(message)
         self.place = place
+
+
+class BrokenJsonError(RequestError):
+    """The body is not JSON at all."""
 
 
 class ParityError(MainspringError):

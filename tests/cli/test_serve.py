@@ -55,7 +55,19 @@ class Service:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0
-        self.client.close()
+
+
+@pytest.fixture
+def service(start):
+    """Starts a service: `service("serve", "--project", folder)`."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(*arguments):
+            begun = Service(start, *arguments)
+            stack.enter_context(begun.client)
+            return begun
+
+        yield begin
 
 
 @pytest.fixture
@@ -65,47 +77,47 @@ def shop(mainspring, tmp_path):
     return respecify(spec.load(tmp_path / "shop"), ("budget = 12", 'budget = 1\ncandidates = ["linear"]'))
 
 
-def test_what_init_writes_is_fitted_and_served_at_once(mainspring, shop, start):
+def test_what_init_writes_is_fitted_and_served_at_once(mainspring, shop, service):
     """`up` answers before there is a model, fits it, and serves it without a restart."""
-    service = Service(start, "up", shop.folder)
-    assert service.client.get("/livez").status_code == 200
-    assert service.client.post("/models/returns/predict", json=ORDER).status_code in (404, 503)
-    wait_until(service.ready, "the first champion to be live", 90)
-    assert service.version("returns", ORDER) == "1"
-    service.stop()
+    running = service("up", shop.folder)
+    assert running.client.get("/livez").status_code == 200
+    assert running.client.post("/models/returns/predict", json=ORDER).status_code in (404, 503)
+    wait_until(running.ready, "the first champion to be live", 90)
+    assert running.version("returns", ORDER) == "1"
+    running.stop()
     [model] = mainspring("status", "--json", "--project", shop.folder).json["models"]
     assert model["champion"] == "1"
 
 
-def test_a_promotion_in_mlflow_or_by_hand_goes_live_without_a_restart(mainspring, spoilt, copy_of, start):
+def test_a_promotion_in_mlflow_or_by_hand_goes_live_without_a_restart(mainspring, spoilt, copy_of, service):
     from mlflow import MlflowClient
 
     project = copy_of(spoilt)
     record = {"size": 2.0, "heat": 0.5, "plan": "a"}
-    service = Service(start, "serve", "--project", project.folder)
-    assert service.client.get("/readyz").status_code == 200
-    assert service.version("late", record) == "1"
-    assert service.predict("late", record)["predictions"][0]["label"] is True
+    running = service("serve", "--project", project.folder)
+    assert running.client.get("/readyz").status_code == 200
+    assert running.version("late", record) == "1"
+    assert running.predict("late", record)["predictions"][0]["label"] is True
 
     uri = tracking.tracking_uri(project)
     client = MlflowClient(uri, uri)
     client.set_registered_model_alias("late", "champion", "2")
-    wait_until(lambda: service.version("late", record) == "2", "the follower to start and to follow", 60)
-    assert service.predict("late", record)["predictions"][0]["label"] is False  # it was fitted on spoilt labels
+    wait_until(lambda: running.version("late", record) == "2", "the follower to start and to follow", 60)
+    assert running.predict("late", record)["predictions"][0]["label"] is False  # it was fitted on spoilt labels
     waited = []
     for version in ("1", "2"):
         client.set_registered_model_alias("late", "champion", version)
         began = time.monotonic()
-        wait_until(lambda version=version: service.version("late", record) == version, "the moved alias", 5)
+        wait_until(lambda version=version: running.version("late", record) == version, "the moved alias", 5)
         waited.append(time.monotonic() - began)
     assert min(waited) < 2  # a busy machine may be late once, and not each time
     assert mainspring("rollback", "late", "--project", project.folder).code == 0
-    wait_until(lambda: service.version("late", record) == "1", "the rollback", 5)
-    service.stop()
-    assert "Traceback" not in service.said
+    wait_until(lambda: running.version("late", record) == "1", "the rollback", 5)
+    running.stop()
+    assert "Traceback" not in running.said
 
 
-def test_a_damaged_version_does_not_go_live_and_the_champion_stays(spoilt, copy_of, start, mainspring):
+def test_a_damaged_version_does_not_go_live_and_the_champion_stays(spoilt, copy_of, mainspring):
     project = copy_of(spoilt)
     path = versions.load(project.state, "late", "2").file("model.onnx")
     path.write_bytes(path.read_bytes()[:-9])

@@ -221,3 +221,17 @@ def test_a_server_of_variables_of_the_environment(tmp_path, monkeypatch):
     uri = '[tracking]\nuri = "https://token:${TRACKING_TOKEN}@mlflow.example"\n'
     project = respecify(make_project(tmp_path / "orders"), ("[serving]", uri + "[serving]"))
     assert tracking.tracking_uri(project) == "https://token:s3cret@mlflow.example"
+
+
+def test_processes_that_begin_together_make_one_database(tmp_path, start):
+    """As `mainspring up` does on a new project: the follower and the fit. MLflow's own migration is not safe for it."""
+    project = make_project(tmp_path / "new")
+    script = "import sys; from mainspring import spec; from mainspring.registry import tracking; "
+    script += "print('ready', flush=True); input(); tracking.connect(spec.load(sys.argv[1])).champion('late')"
+    processes = [start("-c", script, str(project.folder), stdin=-1, stdout=-1) for _ in range(3)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.wait(120) for process in processes] == [0, 0, 0]

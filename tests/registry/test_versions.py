@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import stat
+import sys
 
 import msgspec
 import pytest
@@ -146,7 +148,7 @@ def test_what_a_failed_fit_staged_is_gone(state):
 def test_killed_at_any_point_a_publication_leaves_whole_versions_only(state, start):
     for delay in (0.0, 0.004, 0.011, 0.023, 0.042):
         before = len(versions.names(state, "late"))
-        process = start("-c", PUBLISHER, str(state), env={"PYTHONPATH": "tests"})
+        process = start("-c", PUBLISHER, str(state), env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
         wait_until(lambda before=before: len(versions.names(state, "late")) > before, "a version", 30)
         with pytest.raises(Exception, match="timed out"):
             process.wait(delay)

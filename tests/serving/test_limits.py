@@ -179,3 +179,11 @@ def test_what_is_no_http_is_400_and_pipelined_requests_are_answered_in_order(ser
         connection.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n" + b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n")
         answer = answer_on(connection)
     assert answer.index("200 OK") < answer.index("404 Not Found")
+
+
+def test_a_page_of_another_site_is_refused_where_no_key_is_needed(serve):
+    served = serve()
+    path = "/v2/repository/models/delay/unload"
+    assert served.client.post(path, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert served.predict().status_code == 200
+    assert served.client.post(path, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,13 +63,22 @@ def _run(project: spec.Project, host: str | None, port: int | None, workers: int
     workers = workers or project.serving.workers
     listener = _listen(host, port)
     _warn_if_open(project, host)
-    with contextlib.ExitStack() as stack:
-        if workers > 1:  # the workers count together in files that they share
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mainspring-metrics-"))
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        parts = _parts(project, listener.fileno(), workers, fit)
-        Supervisor(parts, descriptors=[listener.fileno()], say=_say).run()
-    listener.close()
+    parts = _parts(project, listener.fileno(), workers, fit)
+    with listener, _shared_metrics(workers) as forget:
+        Supervisor(parts, descriptors=[listener.fileno()], say=_say, on_end=forget).run()
+
+
+@contextlib.contextmanager
+def _shared_metrics(workers: int) -> Iterator[Callable[[int], None]]:
+    """Several workers count together, in files that they share; gives what forgets the gauges of one that died."""
+    if workers == 1:
+        yield lambda pid: None
+        return
+    from prometheus_client.multiprocess import mark_process_dead
+
+    with tempfile.TemporaryDirectory(prefix="mainspring-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield lambda pid: mark_process_dead(pid, folder)
 
 
 def _parts(project: spec.Project, listener: int, workers: int, fit: bool) -> list[Part]:
@@ -79,7 +88,7 @@ def _parts(project: spec.Project, listener: int, workers: int, fit: bool) -> lis
         return [sys.executable, "-m", module, *arguments]
 
     where = str(project.folder)
-    gateway = python("mainspring.serving", "--project", where, "--fd", str(listener))
+    gateway = python("mainspring.serving", "--project", where, "--fd", str(listener), "--workers", str(workers))
     stop_seconds = project.serving.timeout + 10.0
     parts = [Part(f"gateway worker {number}", gateway, stop_seconds=stop_seconds) for number in range(1, workers + 1)]
     if project.tracking.uri is not None or find_spec("mlflow") is not None:

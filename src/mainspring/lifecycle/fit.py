@@ -239,6 +239,8 @@ def _prove(fitted: FittedModel, runtime: OnnxRuntime, holdout: Dataset) -> tuple
 def _prove_labels(fitted: FittedModel, expected: Predictions, served: Outputs) -> None:
     """The graph's `label` is the class that the estimators decide for, wherever that is no matter of a last bit."""
     labels = _as_outputs(expected, fitted.schema).labels
+    assert labels is not None
+    assert served.labels is not None
     wrong = np.flatnonzero((served.labels != labels) & (_margin(expected, fitted.threshold) > TOLERANCE))
     if len(wrong):
         row = wrong[0]

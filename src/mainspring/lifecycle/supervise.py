@@ -49,12 +49,21 @@ class Supervisor:
         parts: what to run.
         descriptors: open files that every part inherits, such as the listening socket.
         say: is told what happens, a line at a time.
+        on_end: is told the number of each process that has ended.
     """
 
-    def __init__(self, parts: Sequence[Part], *, descriptors: Sequence[int] = (), say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        *,
+        descriptors: Sequence[int] = (),
+        say: Callable[[str], None],
+        on_end: Callable[[int], None] = lambda pid: None,
+    ) -> None:
         self._parts = list(parts)
         self._descriptors = tuple(descriptors)
         self._say = say
+        self._on_end = on_end
         self._stopping = False
 
     def run(self) -> None:
@@ -82,6 +91,7 @@ class Supervisor:
         code = part.process.poll()
         if code is None:
             return
+        self._on_end(part.process.pid)
         part.process = None
         if part.once:
             part.over = True

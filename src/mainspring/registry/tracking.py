@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mainspring.errors import RegistryError, TrackingError, require
+from mainspring.registry.files import lock
 from mainspring.registry.versions import REPORT, Version
 from mainspring.spec import Project
 
@@ -60,7 +61,9 @@ class Tracking:
         self._embedded = project.tracking.uri is None
         self.uri = tracking_uri(project)
         project.state.mkdir(parents=True, exist_ok=True)
-        with self._answering():
+        # The follower and a fit start together, and MLflow lets only one process at a time make its tables.
+        making = lock(project.state / ".tracking.lock", what="the opening of MLflow's store", timeout=120.0)
+        with making, self._answering():
             self._client: MlflowClient = mlflow.MlflowClient(self.uri, self.uri)
             self._experiment = self._find_experiment()
 

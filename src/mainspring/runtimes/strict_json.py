@@ -8,16 +8,12 @@ import re
 from itertools import pairwise
 from typing import Any
 
-from mainspring.errors import RequestError
+from mainspring.errors import BrokenJsonError, RequestError
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 _BYTE = re.compile(r" \(byte (\d+)\)$")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SHOWN = 80  # characters of a client's own text that a message repeats
-
-
-class BrokenJsonError(RequestError):
-    """The body is not JSON at all (the gateway answers 400, not 422)."""
 
 
 def broken_json(body: bytes, error: Exception) -> BrokenJsonError:

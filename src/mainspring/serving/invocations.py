@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from mainspring.errors import RequestError
+from mainspring.errors import BrokenJsonError, RequestError
 from mainspring.runtimes.onnx import Stop
-from mainspring.runtimes.strict_json import BrokenJsonError, broken_json, refuse_duplicate_keys, shown
+from mainspring.runtimes.strict_json import broken_json, refuse_duplicate_keys, shown
 from mainspring.schema import Schema
 from mainspring.serving.engine import Engine
 from mainspring.serving.messages import Reply, Request

@@ -81,7 +81,7 @@ class Metrics:
         if child is None:
             child = self._seconds[series] = self.seconds.labels(model, version, str(code))
         child.observe(seconds)
-        if rows:
+        if rows and code < 400:
             counter = self._rows.get(series[:2])
             if counter is None:
                 counter = self._rows[series[:2]] = self.rows.labels(model, version)

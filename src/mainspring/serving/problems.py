@@ -7,8 +7,8 @@ from difflib import get_close_matches
 
 import msgspec
 
-from mainspring.errors import MainspringError, RequestError
-from mainspring.runtimes.strict_json import BrokenJsonError, shown
+from mainspring.errors import BrokenJsonError, MainspringError, RequestError
+from mainspring.runtimes.strict_json import shown
 from mainspring.serving.messages import Headers, Reply
 
 CODES = {

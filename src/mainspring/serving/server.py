@@ -83,7 +83,9 @@ def _print(line: str) -> None:
 def _ready_line(gateway: Gateway, listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     live = ", ".join(f"{loaded.model} {loaded.name}" for loaded in gateway.slots.live())
-    what = f"serving {live}" if live else "no model has a version yet, run `mainspring fit`;"
+    failed = any(slot.error for slot in gateway.slots)
+    nothing = "no version can be loaded, see above;" if failed else "no model has a version yet, run `mainspring fit`;"
+    what = f"serving {live}" if live else nothing
     return f"mainspring: {what} on http://{f'[{host}]' if ':' in host else host}:{port} (docs at /docs)"
 
 

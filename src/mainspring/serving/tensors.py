@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from mainspring.errors import RequestError
+from mainspring.errors import BrokenJsonError, RequestError
 from mainspring.runtimes.onnx import Outputs
 from mainspring.runtimes.records import RecordCodec
-from mainspring.runtimes.strict_json import BrokenJsonError, broken_json, refuse_duplicate_keys, shown
+from mainspring.runtimes.strict_json import broken_json, refuse_duplicate_keys, shown
 from mainspring.schema import Column, Columns, Schema
 
 _FLOATS: dict[str, np.dtype[Any]] = {"FP16": np.dtype("<f2"), "FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
