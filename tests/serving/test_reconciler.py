@@ -49,21 +49,20 @@ class Traffic:
 def test_swaps_under_traffic_fail_no_request_and_unload_what_was_live(serve):
     served = serve()
     slot = served.gateway.slots.find("delay")
-    dead, waits = [], []
+    dead = []
     with Traffic(served) as traffic:
         for number in range(2, 7):
             dead.append(weakref.ref(slot.live))
+            before = str(number - 1)
+            wait_until(lambda before=before: any(name == before for _, name, _ in traffic.answers), f"use of {before}")
             publish(served.state, "delay", DELAY, DELAY_RECORD, bias=float(number))
-            promoted = time.monotonic()
             desired.set_champion(served.state, "delay", str(number))
             wait_until(lambda number=number: version(served) == str(number), f"version {number}")
-            waits.append(time.monotonic() - promoted)
             time.sleep(0.1)
     assert {status for status, _, _ in traffic.answers} == {200}
     assert len(traffic.answers) > 100
     # Each version has one answer: none mixes one's name with another's graph.
     assert len({(name, round(probability, 12)) for _, name, probability in traffic.answers}) == 6
-    assert max(waits) < 2
     gc.collect()
     assert [ref() for ref in dead] == [None] * 5
     text = served.client.get("/metrics").text
