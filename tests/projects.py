@@ -33,7 +33,7 @@ task = "classification"
 data = "orders.csv"
 target = "late"
 candidates = ["linear", "boosting"]
-budget = 4
+budget = 2
 """
 
 Rows = list[dict[str, object]]
@@ -81,7 +81,7 @@ def respecify(project: Project, *changes: tuple[str, str]) -> Project:
 
 
 # The cheapest fit there is, for tests that need another version and not a good one.
-CHEAP = (('candidates = ["linear", "boosting"]\nbudget = 4', 'candidates = ["linear"]\nbudget = 1'),)
+CHEAP = (('candidates = ["linear", "boosting"]\nbudget = 2', 'candidates = ["linear"]\nbudget = 1'),)
 
 
 def wait_until(true: Callable[[], object], what: str, seconds: float = 10.0) -> None:
@@ -91,7 +91,7 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 10.0) -> 
         time.sleep(0.02)
 
 
-def publish(state: Path, model: str = "late", **manifest: Any) -> Version:
+def publish(state: Path, model: str = "late", graph: bytes = b"a graph", **manifest: Any) -> Version:
     """A version as the registry sees it: its files are whole, and nothing in them can be served."""
     report = {"trials": [{"score": 0.7}, {"score": 0.75}]}
     known: dict[str, Any] = {
@@ -110,7 +110,7 @@ def publish(state: Path, model: str = "late", **manifest: Any) -> Version:
         "verdict": {"decision": "promote", "reason": "better than the baseline", "against": "baseline"},
     }
     with versions.staging(state, model) as staged:
-        (staged / "model.onnx").write_bytes(b"a graph")
+        (staged / "model.onnx").write_bytes(graph)
         (staged / versions.GOLDEN).write_bytes(
             b'{"records": [{"size": 1}], "answers": [{"label": true}], "tolerance": 0.1}'
         )

@@ -12,6 +12,7 @@ TREE = {
     "SpecError",
     "DataError",
     "RequestError",
+    "BrokenJsonError",
     "ParityError",
     "RegistryError",
     "TrackingError",

@@ -50,7 +50,7 @@ class BatchingFlights(litserve.LitAPI):
 
 if __name__ == "__main__":
     batching = "--batching" in sys.argv
-    api = BatchingFlights(max_batch_size=32, batch_timeout=0.005) if batching else Flights()
+    api = BatchingFlights(max_batch_size=32, batch_timeout=0.001) if batching else Flights()
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1)
     server.run(
         host="127.0.0.1",

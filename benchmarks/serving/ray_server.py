@@ -26,7 +26,7 @@ class BatchingFlights:
     def __init__(self, path: str) -> None:
         self.pipeline = joblib.load(path)
 
-    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.005)
+    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.0)
     async def predict(self, requests: list[list[dict[str, Any]]]) -> list[list[list[float]]]:
         rows = self.pipeline.predict_proba(pd.DataFrame(list(chain.from_iterable(requests)))).tolist()
         answers, start = [], 0

@@ -77,6 +77,7 @@ def shop(mainspring, tmp_path):
     return respecify(spec.load(tmp_path / "shop"), ("budget = 12", 'budget = 1\ncandidates = ["linear"]'))
 
 
+@pytest.mark.slow
 def test_what_init_writes_is_fitted_and_served_at_once(mainspring, shop, service):
     """`up` answers before there is a model, fits it, and serves it without a restart."""
     running = service("up", shop.folder)
@@ -89,6 +90,7 @@ def test_what_init_writes_is_fitted_and_served_at_once(mainspring, shop, service
     assert model["champion"] == "1"
 
 
+@pytest.mark.slow
 def test_a_promotion_in_mlflow_or_by_hand_goes_live_without_a_restart(mainspring, spoilt, copy_of, service):
     from mlflow import MlflowClient
 

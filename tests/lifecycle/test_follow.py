@@ -16,6 +16,8 @@ from mainspring.registry import desired, history, tracking, versions
 pytest.importorskip("mlflow")
 from mlflow import MlflowClient
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(spoilt, copy_of):
@@ -50,8 +52,9 @@ def test_an_alias_moved_in_mlflow_changes_desired_state_within_two_seconds(proje
         wait_until(lambda version=version: champion(project) == version, "the alias to be followed", 5)
         seconds.append(time.monotonic() - began)
     assert min(seconds) < 2  # a busy machine may be late once, and not each time
+    wait_until(lambda: history.read(project.state, "late")[-1].version == "1", "the event, which is written last")
     last = history.read(project.state, "late")[-1]
-    assert (last.kind, last.version, last.detail) == ("promote", "1", "the alias champion was moved in MLflow")
+    assert (last.kind, last.detail) == ("promote", "the alias champion was moved in MLflow")
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
     assert "Traceback" not in process.stderr.read()

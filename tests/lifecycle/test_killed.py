@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from mainspring.lifecycle import promote
 from mainspring.lifecycle.fit import fit
+from mainspring.lifecycle.follow import follow_once
 from mainspring.registry import desired, history, tracking, versions
 
 KILLS = 8
@@ -34,7 +37,8 @@ class Forks:
         child, began = int(self.process.stdout.readline()), time.monotonic()
         if kill_after is not None:
             time.sleep(kill_after)
-            os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it was quicker than the one that was measured
+                os.kill(child, signal.SIGKILL)
         return int(self.process.stdout.readline()), time.monotonic() - began
 
 
@@ -53,6 +57,7 @@ def assert_sound(project, champions, made):
     assert [event.version for event in events][:2] == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_a_fit_killed_at_any_moment_can_be_fitted_again(poor, copy_of, start):
     forks = Forks(start)
     code, whole = forks.fit(copy_of(poor))
@@ -70,18 +75,17 @@ def test_a_fit_killed_at_any_moment_can_be_fitted_again(poor, copy_of, start):
         assert_sound(project, ["3"], [["1", "2", "3"]])
         assert tracking.connect(project).champion("late") == "3"
         assert not list(versions.models_folder(project.state, "late").glob(".staging*"))
-        assert fit(project)[0].outcome == "unchanged"
         shutil.rmtree(project.folder)
     assert "2" in found, "no kill came before the promotion: the test tests nothing"
 
 
-@pytest.mark.parametrize("line", [1, 3])
-def test_a_real_command_killed_on_the_way(poor, copy_of, start, line):
+@pytest.mark.slow
+def test_a_real_command_killed_on_the_way(poor, copy_of, start):
     project = copy_of(poor)
     command = ("-m", "mainspring.cli", "fit", "--project", str(project.folder))
     process = start(*command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    for _ in range(line):
-        assert "late" in process.stderr.readline() or line > 1
+    while "trying candidates" not in process.stderr.readline():
+        assert process.poll() is None
     process.kill()
     assert process.wait() == -signal.SIGKILL
     assert_sound(project, ["2"], [["1", "2"]])
@@ -103,12 +107,10 @@ def test_a_fit_killed_between_publication_and_promotion_is_carried_to_its_end(po
     assert fit(killed)[0].outcome == "unchanged"
 
 
-def test_a_promotion_killed_after_the_alias_is_carried_to_its_end(fitted, poor, copy_of):
+def test_a_promotion_killed_after_the_alias_is_carried_to_its_end(poor, copy_of):
     project = copy_of(poor)
     tracking.connect(project).set_alias("late", tracking.CHAMPION, "1")
     assert desired.read(project.state).champion("late") == "2"
-    from mainspring.lifecycle.follow import follow_once
-
     assert follow_once(project, tracking.connect(project), "late")
     assert desired.read(project.state).champion("late") == "1"
     assert not follow_once(project, tracking.connect(project), "late")
@@ -116,8 +118,6 @@ def test_a_promotion_killed_after_the_alias_is_carried_to_its_end(fitted, poor, 
 
 def test_what_was_published_against_another_champion_is_not_promoted_later(poor, copy_of):
     """Negative: version 3 won against version 2; meanwhile somebody made version 1 champion."""
-    from mainspring.lifecycle import promote
-
     done, killed = copy_of(poor), copy_of(poor)
     fit(done)
     shutil.copytree(done.state / "models" / "late" / "3", killed.state / "models" / "late" / "3")

@@ -133,6 +133,7 @@ def test_a_second_database_by_setting_is_shared_between_projects(project, tmp_pa
 
 
 @pytest.mark.skipif(find_spec("flask") is None, reason="an MLflow server needs all of MLflow, not mlflow-skinny")
+@pytest.mark.slow
 def test_a_tracking_server(tmp_path, start):
     import socket
 
@@ -194,17 +195,22 @@ def test_a_database_in_a_place_that_cannot_be(tmp_path):
         tracking.connect(project)
 
 
-def test_a_database_that_another_program_holds(project, store):
-    holder = sqlite3.connect(project.state / "mlflow.db", isolation_level=None)
+def test_a_database_that_another_program_holds(empty, tmp_path):
+    shared = tmp_path / "shared.db"
+    shutil.copy(empty.state / "mlflow.db", shared)
+    patience = f'[tracking]\nuri = "sqlite:///{shared}?timeout=0.2"\n'  # of 5 s, which is SQLite's own
+    store = tracking.connect(respecify(make_project(tmp_path / "orders"), ("[serving]", patience + "[serving]")))
+    holder = sqlite3.connect(shared, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     try:
-        with pytest.raises(TrackingError, match=r"mlflow.db failed: .*locked"):
+        with pytest.raises(TrackingError, match=r"shared.db\?timeout=0.2 failed: .*locked"):
             store.champion("late")
     finally:
         holder.close()
     assert store.champion("late") is None
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_told_soon_and_without_its_password(tmp_path):
     away = '[tracking]\nuri = "http://anna:secret@127.0.0.1:9"\n'
     project = respecify(make_project(tmp_path / "orders"), ("[serving]", away + "[serving]"))
@@ -223,6 +229,7 @@ def test_a_server_of_variables_of_the_environment(tmp_path, monkeypatch):
     assert tracking.tracking_uri(project) == "https://token:s3cret@mlflow.example"
 
 
+@pytest.mark.slow
 def test_processes_that_begin_together_make_one_database(tmp_path, start):
     """As `mainspring up` does on a new project: the follower and the fit. MLflow's own migration is not safe for it."""
     project = make_project(tmp_path / "new")

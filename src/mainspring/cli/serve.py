@@ -92,7 +92,8 @@ def _parts(project: spec.Project, listener: int, workers: int, fit: bool) -> lis
     stop_seconds = project.serving.timeout + 10.0
     parts = [Part(f"gateway worker {number}", gateway, stop_seconds=stop_seconds) for number in range(1, workers + 1)]
     if project.tracking.uri is not None or find_spec("mlflow") is not None:
-        parts.append(Part("the follower of MLflow", python("mainspring.lifecycle", where), niceness=5))
+        # Importing MLflow takes seconds of a processor, which the workers need first.
+        parts.append(Part("the follower of MLflow", python("mainspring.lifecycle", where), niceness=10, delay=2.0))
     if fit:
         fitting = python("mainspring.cli", "fit", "--project", where)
         parts.append(Part("the fit", fitting, once=True, niceness=10, stop_seconds=5.0))

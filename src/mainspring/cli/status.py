@@ -25,15 +25,18 @@ def status(folder: Path, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    console = Console(highlight=False)
     table = Table(title=project.name, title_justify="left")
-    for heading in ("model", "champion", "since", "metric", "evidence", "versions"):
+    for heading in ("model", "champion", "since", "score", "versions"):
         table.add_column(heading)
     for model in models:
-        evidence = model["evidence"] or "none yet: mainspring fit " + model["model"]
         champion, since = model["champion"] or "–", (model["since"] or "–")[:19].replace("T", " ")
-        shown = f"{model['metric']} {interval(model['score'])}" if model["score"] else "–"
-        table.add_row(model["model"], champion, since, shown, evidence, str(len(model["versions"])))
-    Console(highlight=False, markup=False).print(table)
+        score = f"{model['metric']} {interval(model['score'])}" if model["score"] else "–"
+        table.add_row(model["model"], champion, since, score, str(len(model["versions"])))
+    console.print(table)
+    for model in models:
+        evidence = model["evidence"] or f"none yet: mainspring fit {model['model']}"
+        console.print(f"{model['model']}: {evidence}", markup=False, soft_wrap=True)
 
 
 def _model(project: spec.Project, name: str) -> dict[str, Any]:

@@ -16,10 +16,10 @@ import numpy as np
 from mainspring.data import dataset as data
 from mainspring.data import splits
 from mainspring.data.dataset import Dataset
-from mainspring.errors import MainspringError, ParityError
+from mainspring.errors import MainspringError, ParityError, RegistryError
 from mainspring.evaluation import parity
 from mainspring.evaluation.metrics import Predictions
-from mainspring.lifecycle import judge, lineage, promote, report_page, reporting
+from mainspring.lifecycle import follow, judge, lineage, promote, report_page, reporting
 from mainspring.monitoring.profiles import profile
 from mainspring.registry import desired, history, tracking, versions
 from mainspring.registry.files import lock
@@ -103,6 +103,8 @@ def _fit(project: Project, model: str, force: bool, watcher: Watcher, began: flo
     same = [version for version in made if print_of_now.matches(version)]
     if same and not force:
         return _unchanged(project, same[-1], began)
+    if store:
+        _catch_up(project, store, model, watcher)
     with versions.staging(project.state, model) as staged:
         version = _make(project, model, dataset, print_of_now, staged, watcher)
     detail = f"{version.manifest.candidate}: {version.manifest.verdict['reason']}"
@@ -111,6 +113,14 @@ def _fit(project: Project, model: str, force: bool, watcher: Watcher, began: flo
         watcher.step(model, "recording in MLflow")
         store.record(version)
     return _conclude(project, version, store, time.perf_counter() - began)
+
+
+def _catch_up(project: Project, store: tracking.Tracking, model: str, watcher: Watcher) -> None:
+    """Judge against the champion that MLflow names: its alias may have been moved while nothing followed it."""
+    try:
+        follow.follow_once(project, store, model)
+    except RegistryError as error:
+        watcher.note(model, str(error))
 
 
 def _unchanged(project: Project, version: Version, began: float) -> Result:

@@ -28,12 +28,13 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass
 class Part:
-    """One process to keep running; with `once`, only to its end."""
+    """One process to keep running; with `once`, only to its end. It is started `delay` seconds after the first."""
 
     name: str
     arguments: Sequence[str]
     once: bool = False
     niceness: int = 0
+    delay: float = 0.0
     stop_seconds: float = 30.0
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
@@ -69,6 +70,8 @@ class Supervisor:
     def run(self) -> None:
         """Return when SIGINT or SIGTERM came and every part has ended."""
         previous = {sign: signal.signal(sign, self._on_signal) for sign in (signal.SIGINT, signal.SIGTERM)}
+        for part in self._parts:
+            part.due = time.monotonic() + part.delay
         try:
             while not self._stopping:
                 for part in self._parts:

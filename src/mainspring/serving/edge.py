@@ -120,9 +120,7 @@ class Edge:
             self._check_key(request)
         elif request.method == "POST" and request.headers.get(b"sec-fetch-site") == b"cross-site":
             # Without keys, a page of another site must not reach a gateway on its reader's own machine.
-            raise Problem(
-                403, "a page of another site asks: make an API key, and let that site's server ask with it"
-            )
+            raise Problem(403, "a page of another site asks: make an API key, and let that site's server ask with it")
         if self.in_flight > self._limits.queue:
             raise Problem(429, f"{self._limits.queue} requests are under way already: try again later")
 
