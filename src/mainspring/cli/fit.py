@@ -37,13 +37,13 @@ def fit(models: tuple[str, ...], force: bool, folder: Path, as_json: bool) -> No
     project = spec.load(folder)
     for name in models:
         project.model(name)
+    if not project.models:
+        raise click.UsageError(f"{project.folder / spec.FILE_NAME} declares no models: add a table [models.NAME]")
     for module in ("numpy", "sklearn", "pyarrow", "skl2onnx", "matplotlib"):
         require(module, "tabular")
     from mainspring.lifecycle.fit import fit as fit_models
 
     console = Console(stderr=True, highlight=False)
-    if not project.models:
-        raise click.UsageError(f"{project.folder / spec.FILE_NAME} declares no models: add a table [models.NAME]")
     results = fit_models(project, models, force=force, watcher=_watcher(console))
     if as_json:
         print_json({"models": [dataclasses.asdict(result) for result in results]})
