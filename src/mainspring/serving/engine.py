@@ -17,8 +17,6 @@ from mainspring.serving.problems import Problem
 
 T = TypeVar("T")
 
-INLINE_BYTES = 65_536  # about 160 records of 15 columns, which take a millisecond or two
-
 
 class Engine:
     """Runs work; `seconds` is the longest that a large request may take, its wait for a thread included."""
@@ -28,13 +26,13 @@ class Engine:
         threads = max(1, (os.cpu_count() or 1) // workers)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
 
-    async def run(self, work: Callable[[Stop | None], T], *, size: int, slow: bool = False) -> T:
-        """The result of `work`, which is about a request of `size` bytes.
+    async def run(self, work: Callable[[Stop | None], T], *, inline: bool) -> T:
+        """The result of `work`; `inline` says that it is so little that it can be done at once.
 
         Raises:
             Problem: it took too long.
         """
-        if size <= INLINE_BYTES and not slow:
+        if inline:
             return work(None)
         stop = Stop()
         try:

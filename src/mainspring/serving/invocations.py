@@ -80,7 +80,7 @@ class Invocations:
             return msgspec.json.encode({"predictions": [answer[field] for answer in answers]})
 
         try:
-            body = await self._engine.run(work, size=len(request.body), slow=loaded.slow)
+            body = await self._engine.run(work, inline=len(request.body) <= loaded.inline_bytes)
         except RequestError as error:
             raise Problem.of(error) from None
         finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from mainspring.errors import RequestError
@@ -21,13 +22,14 @@ from mainspring.runtimes.records import RecordCodec
 from mainspring.schema import Columns
 
 _WARM_RUNS = 3
-_SLOW_SECONDS = 0.005
+_INLINE_SECONDS = 0.003  # the longest that one request may hold up all others
+_INLINE_BYTES = 65_536
 
 
 class LoadedVersion:
     """A version that can answer. Requests lease it; once retired it is dropped when the last lease ends.
 
-    `slow` says that one row takes so long that even a small request should leave the event loop.
+    `inline_bytes` is the size up to which a request is answered on the event loop: larger ones take too long for it.
     The leases are counted on the event loop only, so that they need no lock.
     """
 
@@ -37,7 +39,7 @@ class LoadedVersion:
         self.codec = codec
         self.example = example
         self.loaded_at = datetime.now(UTC)
-        self.slow = False
+        self.inline_bytes = 0
         self.leases = 0
         self._when_drained: Callable[[], None] | None = None
 
@@ -79,6 +81,11 @@ class LoadedVersion:
         if not self.leases:
             when_drained()
 
+    def answer(self, body: bytes) -> bytes:
+        """What the work of a request for JSON records comes to; to warm up, and to see how long it takes."""
+        columns, _ = self.codec.decode(body)
+        return msgspec.json.encode(self.codec.outputs(self.predict(columns)))
+
     def prove(self) -> None:
         """Really predict a golden example, as readiness does. Raises whatever goes wrong."""
         self.predict(self.codec.convert([self.example])[0])
@@ -98,7 +105,7 @@ def load(state: Path, model: str, version: str) -> LoadedVersion:
     runtime, codec = OnnxRuntime(found.file(onnx.FILE_NAME), schema), RecordCodec(schema)
     golden.check(runtime, codec, examples.records, examples.answers, examples.tolerance)
     loaded = LoadedVersion(found.manifest, runtime, codec, examples.records[0])
-    loaded.slow = min(_timed(loaded.prove) for _ in range(_WARM_RUNS)) > _SLOW_SECONDS
+    loaded.inline_bytes = _inline_bytes(loaded, examples.records)
     give_back_memory()
     return loaded
 
@@ -113,7 +120,16 @@ def give_back_memory() -> None:
         trim(0)
 
 
-def _timed(work: Callable[[], None]) -> float:
+def _inline_bytes(loaded: LoadedVersion, records: list[dict[str, Any]]) -> int:
+    """How large a request may be to be answered within `_INLINE_SECONDS`, by how long these records take; 0 if none."""
+    one, all_ = msgspec.json.encode(records[:1]), msgspec.json.encode(records)
+    if min(_timed(loaded, one) for _ in range(_WARM_RUNS)) > _INLINE_SECONDS:
+        return 0
+    seconds_a_byte = min(_timed(loaded, all_) for _ in range(_WARM_RUNS)) / len(all_)
+    return min(_INLINE_BYTES, int(_INLINE_SECONDS / seconds_a_byte))
+
+
+def _timed(loaded: LoadedVersion, body: bytes) -> float:
     started = perf_counter()
-    work()
+    loaded.answer(body)
     return perf_counter() - started

@@ -54,7 +54,7 @@ class Infer:
             return msgspec.json.encode(answer), packed
 
         try:
-            header, packed = await self._engine.run(work, size=len(request.body), slow=loaded.slow)
+            header, packed = await self._engine.run(work, inline=len(request.body) <= loaded.inline_bytes)
         except RequestError as error:
             raise Problem.of(error) from None
         finally:

@@ -40,7 +40,7 @@ class Predict:
             return _encode({"model": name, "version": loaded.name, "id": request.unique, "predictions": answers})
 
         try:
-            body = await self._engine.run(work, size=len(request.body), slow=loaded.slow)
+            body = await self._engine.run(work, inline=len(request.body) <= loaded.inline_bytes)
         except RequestError as error:
             raise Problem.of(error) from None
         finally:
