@@ -85,7 +85,7 @@ def _fit_safely(project: Project, model: str, force: bool, watcher: Watcher) -> 
     try:
         with lock(versions.models_folder(project.state, model) / ".fit.lock", what=f"a fit of {model}"):
             return _fit(project, model, force, watcher, began)
-    except MainspringError as error:
+    except (MainspringError, OSError) as error:  # a full disk, say, which need not be full for the next model
         return Result(model, "failed", None, str(error), time.perf_counter() - began)
 
 
