@@ -11,7 +11,7 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
@@ -189,8 +189,6 @@ class Project(Strict):
     tracking: TrackingSpec
     models: dict[str, TabularSpec]
     _lines: dict[Path_, int] = PrivateAttr(default_factory=dict)
-
-    FILE: ClassVar[str] = FILE_NAME
 
     @property
     def name(self) -> str:
