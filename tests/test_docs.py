@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from mainspring import spec
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SPEC_PAGE = ROOT / "docs" / "spec.md"
 
 # The section of docs/spec.md that documents a table of mainspring.toml, and the model that reads it.
@@ -20,7 +20,10 @@ SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
     "`[models.NAME]`": tuple(spec.TASKS.values()),
     "Columns": (spec.ColumnSpec,),
     "Gate": (spec.GateSpec,),
+    "Monitor": (spec.MonitorSpec,),
+    "Renew": (spec.RenewSpec,),
     "`[serving]`": (spec.ServingSpec,),
+    "`[log]`": (spec.LogSpec,),
     "`[tracking]`": (spec.TrackingSpec,),
 }
 
@@ -81,8 +84,11 @@ def test_every_table_of_the_spec_has_a_section():
     tables = {
         spec.ProjectSpec,
         spec.ServingSpec,
+        spec.LogSpec,
         spec.TrackingSpec,
         spec.GateSpec,
+        spec.MonitorSpec,
+        spec.RenewSpec,
         spec.ColumnSpec,
         *spec.TASKS.values(),
     }

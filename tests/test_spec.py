@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from mainspring import spec
 from mainspring.data import dataset
 from mainspring.errors import SpecError
-from mainspring.spec import Budget, ClassificationSpec, RegressionSpec
+from mainspring.spec import Budget, ClassificationSpec, RegressionSpec, Window
 
 PROJECT = '[project]\nname = "airdesk"\n'
 DELAY = '[models.delay]\ntask = "classification"\ndata = "flights.csv"\ntarget = "late"\n'
@@ -36,8 +36,9 @@ def mistake(text: str) -> str:
 MISTAKES = {
     "unknown key": (
         'targt = "late"',
-        "line 7: models.delay.targt: unknown key; allowed: task, data, query, gate, target, time, group, exclude, "
-        "columns, missing, holdout, folds, candidates, budget, seed, metric, class_weight; did you mean 'target'?",
+        "line 7: models.delay.targt: unknown key; allowed: task, data, query, gate, monitor, renew, target, time, "
+        "group, exclude, columns, missing, holdout, folds, candidates, budget, seed, metric, class_weight; did you "
+        "mean 'target'?",
     ),
     "unknown key of nothing like it": ("zzz = 1", "line 7: models.delay.zzz: unknown key; allowed: task, data, …"),
     "unknown metric": (
@@ -100,8 +101,8 @@ MISTAKES = {
     ),
     "quoted key": (
         '[models.delay.columns]\n"dep. delay" = { kind = "number", untit = "min" }',
-        "line 8: models.delay.columns.dep. delay.untit: unknown key; allowed: kind, unit, description; "
-        "did you mean 'unit'?",
+        "line 8: models.delay.columns.dep. delay.untit: unknown key; allowed: kind, unit, description, "
+        "private; did you mean 'unit'?",
     ),
     "quoted key with a quote in it": (
         '[models.delay.columns]\na = "number"\n"the \\"big\\" # one" = 3',
@@ -247,17 +248,50 @@ def test_several_mistakes_are_told_together_each_with_its_line():
         ('"1.5m"', Budget(seconds=90)),
         ('"2h"', Budget(seconds=7200)),
         ('" 250 ms "', Budget(seconds=0.25)),
+        ('"1d"', Budget(seconds=86_400)),
     ],
 )
 def test_budgets(budget, expected):
     assert parse(PROJECT + DELAY + f"budget = {budget}").model("delay").budget == expected
 
 
-@pytest.mark.parametrize("budget", ["-1", "true", "2.5", '"60"', '"-60s"', '"1d"', "[1]", "{ trials = 3 }", '""'])
+@pytest.mark.parametrize("budget", ["-1", "true", "2.5", '"60"', '"-60s"', '"1y"', "[1]", "{ trials = 3 }", '""'])
 def test_what_is_no_budget(budget):
-    assert f"line 7: models.delay.budget: expected a number of trials such as 40, or {chr(97)} duration" in mistake(
+    assert "line 7: models.delay.budget: expected a number of trials such as 40, or a duration" in mistake(
         PROJECT + DELAY + f"budget = {budget}"
     )
+
+
+def test_how_a_model_is_watched_and_renewed():
+    model = parse(
+        PROJECT
+        + DELAY
+        + """
+monitor = { window = "7d", persistence = 3 }
+renew = { data = "window", window = "26w", budget = 1, rollout = "canary" }
+columns = { name = { private = "hash" } }
+
+[log]
+keep = "30d"
+store = "s3://bucket/log"
+"""
+    ).model("delay")
+    assert model.monitor.window == Window(seconds=7 * 86_400)
+    assert (model.monitor.persistence, model.monitor.effect) == (3, 0.1)
+    assert (model.renew.data, model.renew.window, model.renew.budget) == ("window", 26 * 7 * 86_400, Budget(trials=1))
+    assert model.columns["name"].private == "hash"
+
+
+@pytest.mark.parametrize("renew", ['{ data = "window" }', '{ window = "90d" }'])
+def test_a_window_of_data_goes_with_its_policy(renew):
+    found = mistake(PROJECT + DELAY + f"renew = {renew}")
+    assert 'line 7: models.delay.renew: expected `window` (such as "90d") together with data = "window"' in found
+
+
+@pytest.mark.parametrize("window", ["0", "-5", '"soon"', "true"])
+def test_what_is_no_window(window):
+    found = mistake(PROJECT + DELAY + f"monitor.window = {window}")
+    assert "line 7: models.delay.monitor.window: expected a number of rows such as 5000, or a duration" in found
 
 
 @pytest.mark.parametrize(("size", "expected"), [("1B", 1), ("500kB", 500_000), ("2 KB", 2000), ("1GB", 10**9)])

@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from mainspring.errors import SpecError
 from mainspring.schema import Kind
@@ -38,9 +38,9 @@ ClassificationMetric = Literal[
 RegressionMetric = Literal["rmse", "mae", "r2", "mape"]
 Candidate = Literal["linear", "tree", "forest", "boosting", "blend"]
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 _SIZE = re.compile(r"(\d+)\s*(B|kB|KB|MB|GB)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _BYTES = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
 
 
@@ -63,6 +63,15 @@ def _budget(value: object) -> Budget:
         return Budget(seconds=_seconds(value))
     except ValueError:
         raise ValueError('a number of trials such as 40, or a duration such as "60s"') from None
+
+
+def _window(value: object) -> Window:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return Window(rows=value)
+    try:
+        return Window(seconds=_seconds(value))
+    except ValueError:
+        raise ValueError('a number of rows such as 5000, or a duration such as "1d"') from None
 
 
 def _column(value: object) -> object:
@@ -88,11 +97,16 @@ class Budget(Strict):
 
 
 class ColumnSpec(Strict):
-    """What the user knows better than inference about one column."""
+    """What the user knows better than inference about one column.
+
+    `private` says what the prediction log, the profile and the reference rows may hold of it: nothing ("drop"), or a
+    keyed hash ("hash").
+    """
 
     kind: Kind | None = None
     unit: str | None = None
     description: str | None = None
+    private: Literal["drop", "hash"] | None = None
 
 
 class GateSpec(Strict):
@@ -102,6 +116,57 @@ class GateSpec(Strict):
     significance: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
 
 
+class Window(Strict):
+    """A stretch of live traffic that is looked at as one: so many rows, or so much time."""
+
+    rows: int | None = None
+    seconds: float | None = None
+
+
+class MonitorSpec(Strict):
+    """When live traffic counts as moved: see docs/guide/monitoring.md.
+
+    An alarm needs a window of at least `rows` rows, an effect of at least `effect`, significance at the false-discovery
+    rate `significance`, and all of it in `persistence` windows in a row.
+    """
+
+    window: Annotated[Window, BeforeValidator(_window)] = Window(rows=2000)
+    rows: Annotated[int, Field(ge=30)] = 200
+    effect: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    significance: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.01
+    persistence: Annotated[int, Field(ge=1, le=100)] = 2
+    ignore: tuple[str, ...] = Field(default=(), strict=False)
+
+
+class RenewSpec(Strict):
+    """When a challenger is fitted, on what, and how it is let in: see docs/guide/renewal.md.
+
+    `data`: all history, the newest `window` of it, or what came since the change that raised the alarm. `feedback`:
+    whether answered and labelled live rows are learned from, too. `candidates` and `budget` are the model's own unless
+    given. A challenger that passed the gate takes all traffic at once (`full`), answers beside the champion without
+    being heard (`shadow`), or takes the `share` of a canary; it is watched for `trial`, and after a promotion too.
+    """
+
+    on_alarm: bool = True
+    every: Seconds | None = None
+    data: Literal["all", "window", "since-change"] = "all"
+    window: Seconds | None = None
+    feedback: bool = True
+    candidates: tuple[Candidate, ...] | None = Field(default=None, strict=False, min_length=1)
+    budget: Annotated[Budget | None, BeforeValidator(_budget)] = None
+    cooldown: Seconds = 3600.0
+    per_day: Annotated[int, Field(ge=1, le=1000)] = 4
+    rollout: Literal["full", "shadow", "canary"] = "full"
+    share: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
+    trial: Seconds = 3600.0
+
+    @model_validator(mode="after")
+    def _window_belongs_to_its_data(self) -> RenewSpec:
+        if (self.data == "window") != (self.window is not None):
+            raise ValueError('`window` (such as "90d") together with data = "window", and only then')
+        return self
+
+
 class ModelSpec(Strict):
     """What every task has."""
 
@@ -109,6 +174,8 @@ class ModelSpec(Strict):
     data: str
     query: str | None = None
     gate: GateSpec = GateSpec()
+    monitor: MonitorSpec = MonitorSpec()
+    renew: RenewSpec = RenewSpec()
 
 
 class TabularSpec(ModelSpec):
@@ -160,6 +227,17 @@ class ServingSpec(Strict):
     default_model: str | None = None
 
 
+class LogSpec(Strict):
+    """The prediction log: whether, where its Parquet files go (a folder, or a URL of any file system that pyarrow or
+    fsspec knows), and how long and how much is kept.
+    """
+
+    enabled: bool = True
+    store: str | None = None
+    keep: Seconds = 90 * 86_400.0
+    keep_size: Bytes = 10 * 1000**3
+
+
 class TrackingSpec(Strict):
     """Where MLflow keeps runs and the registry: a file of the project's own, or a server."""
 
@@ -176,6 +254,7 @@ class ProjectSpec(Strict):
 class _Document(Strict):
     project: ProjectSpec
     serving: ServingSpec = ServingSpec()
+    log: LogSpec = LogSpec()
     tracking: TrackingSpec = TrackingSpec()
     models: dict[Name, dict[str, Any]] = {}
 
@@ -186,6 +265,7 @@ class Project(Strict):
     folder: Path
     project: ProjectSpec
     serving: ServingSpec
+    log: LogSpec
     tracking: TrackingSpec
     models: dict[str, TabularSpec]
     _lines: dict[Path_, int] = PrivateAttr(default_factory=dict)
@@ -271,6 +351,7 @@ def parse(text: str, folder: Path) -> Project:
         folder=folder,
         project=document.project,
         serving=document.serving,
+        log=document.log,
         tracking=document.tracking,
         models=models,
     )

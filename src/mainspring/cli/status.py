@@ -54,7 +54,7 @@ def _model(project: spec.Project, name: str) -> dict[str, Any]:
         manifest = versions.load(project.state, name, entry.champion).manifest
     except RegistryError as error:
         return found | {"evidence": str(error)}
-    promoted = [event for event in events if event.kind != "fit" and event.version == entry.champion]
+    promoted = [event for event in events if event.kind in history.CHAMPION_CHANGES and event.version == entry.champion]
     return found | {
         "metric": manifest.metric,
         "score": manifest.metrics.get(manifest.metric),

@@ -127,7 +127,7 @@ def _unchanged(project: Project, version: Version, began: float) -> Result:
     """Nothing to fit; but a fit that was killed before its promotion is carried to its end."""
     model, name = version.manifest.model, version.name
     champion = desired.read(project.state).champion(model)
-    promoted = {event.version for event in history.read(project.state, model) if event.kind != "fit"}
+    promoted = {event.version for event in history.read(project.state, model) if event.kind in history.CHAMPION_CHANGES}
     against = "baseline" if champion is None else f"version {champion}"
     verdict = version.manifest.verdict
     if verdict["decision"] == "promote" and name not in promoted and verdict["against"] == against:

@@ -34,7 +34,7 @@ class Fingerprint:
 def fingerprint(project: Project, model: str, data: str) -> Fingerprint:
     """The fingerprint of a fit of `model` on data whose own fingerprint is `data`."""
     spec = project.models[model]
-    return Fingerprint(data, _digest(spec.model_dump_json().encode()), _digest(_own_code(), _users_code(project, spec)))
+    return Fingerprint(data, _digest(_fitted_part(spec).encode()), _digest(_own_code(), _users_code(project, spec)))
 
 
 def libraries() -> dict[str, str]:
@@ -46,6 +46,11 @@ def libraries() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return {"mainspring": mainspring.__version__, **found}
+
+
+def _fitted_part(spec: TabularSpec) -> str:
+    """What the spec says of the model itself; how it is watched and renewed makes nothing stale."""
+    return spec.model_dump_json(exclude={"monitor", "renew"})
 
 
 @cache

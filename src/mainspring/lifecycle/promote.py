@@ -43,7 +43,7 @@ def promote(project: Project, model: str, version: str, *, reason: str, kind: Ev
 
 def apply(project: Project, model: str, version: str, *, reason: str, kind: EventKind = "promote") -> None:
     """Let the gateways follow a champion that MLflow knows already. Call it under `promotion_lock`."""
-    last = [event for event in history.read(project.state, model) if event.kind != "fit"]
+    last = [event for event in history.read(project.state, model) if event.kind in history.CHAMPION_CHANGES]
     desired.set_champion(project.state, model, version)
     if not last or last[-1].version != version:
         history.append(project.state, model, kind, version, reason)

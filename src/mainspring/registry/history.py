@@ -9,11 +9,15 @@ from typing import Any, Literal
 
 import msgspec
 
-EventKind = Literal["fit", "promote", "rollback"]
+EventKind = Literal["fit", "promote", "rollback", "alarm", "calm", "renew", "rollout"]
+CHAMPION_CHANGES = ("promote", "rollback")
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One thing that happened to a model. `detail` is for people."""
+    """One thing that happened to a model. `detail` is for people.
+
+    `version` is the one that was made or promoted, or, of an `alarm` and its end (`calm`), the champion then.
+    """
 
     time: str
     model: str
