@@ -15,6 +15,7 @@ TREE = {
     "BrokenJsonError",
     "ParityError",
     "RegistryError",
+    "BusyError",
     "TrackingError",
     "RuntimeLoadError",
     "MissingExtraError",

@@ -7,6 +7,7 @@
     │   └── BrokenJsonError  the body is not JSON at all (400)
     ├── ParityError          what would be served does not answer as what was fitted
     ├── RegistryError        a version is missing, damaged or half written
+    │   └── BusyError        another process is at it already
     ├── TrackingError        the MLflow store does not answer
     ├── RuntimeLoadError     a version cannot be loaded or fails its golden examples
     └── MissingExtraError    an optional dependency is needed; says which extra has it
@@ -54,6 +55,10 @@ class ParityError(MainspringError):
 
 class RegistryError(MainspringError):
     """A version is missing, damaged or half written."""
+
+
+class BusyError(RegistryError):
+    """Another process is at it already."""
 
 
 class TrackingError(MainspringError):

@@ -164,6 +164,7 @@ def made(n=100, labels=0, groups=0, times=0, seed=0, distinct=True) -> Dataset:
         hashes=draw.integers(0, 2**63, n).astype(np.uint64) if distinct else np.zeros(n, np.uint64),
         hashed=(),
         fingerprint="",
+        live=np.zeros(n, bool),
         notes=(),
     )
 

@@ -1,5 +1,6 @@
 """schemathesis, a schema-driven fuzzer, with all its checks, over the real description of the API."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,12 +20,22 @@ positive_data_acceptance.enabled = false
 """
 
 
+def without_keys(value):
+    """The description less the `keys` beside records, of which there must be as many: JSON Schema cannot say that."""
+    if isinstance(value, list):
+        return [without_keys(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: without_keys(item) for name, item in value.items() if name != "keys" or "records" not in value}
+
+
 def fuzz(served, folder, *options):
     (folder / "schemathesis.toml").write_text(CONFIG)
+    (folder / "openapi.json").write_text(json.dumps(without_keys(served.client.get("/openapi.json").json())))
     command = Path(sys.executable).with_name("schemathesis")
     arguments = ["--continue-on-failure", "--generation-deterministic", "--warnings=off", *options]
     found = subprocess.run(
-        [command, "run", f"{served.url}/openapi.json", *arguments], cwd=folder, capture_output=True, text=True
+        [command, "run", "openapi.json", f"--url={served.url}", *arguments], cwd=folder, capture_output=True, text=True
     )
     return found.returncode, found.stdout + found.stderr
 

@@ -169,3 +169,29 @@ def test_the_description_has_each_models_own_schema(serve):
     assert "version 2" in document["paths"]["/models/delay/predict"]["post"]["summary"]
     served.client.post("/v2/repository/models/delay/unload")
     assert "/models/delay/predict" not in served.client.get("/openapi.json").json()["paths"]
+
+
+def test_the_description_says_which_labels_feedback_takes(served):
+    document = served.client.get("/openapi.json").json()
+
+    def schema(model):
+        body = document["paths"][f"/models/{model}/feedback"]["post"]["requestBody"]
+        return body["content"]["application/json"]["schema"]
+
+    id_ = served.predict().json()["id"]
+    for model, label in (("delay", True), ("stars", 3), ("fare", 3.5)):
+        for item in ({"id": id_, "label": label}, {"id": f"{id_}-12", "label": label}, {"key": "a", "label": label}):
+            jsonschema_rs.validate(schema(model), item)
+            jsonschema_rs.validate(schema(model), {"feedback": [item]})
+    for model, item in (
+        ("delay", {"id": id_, "label": "true"}),
+        ("stars", {"id": id_, "label": 4}),
+        ("fare", {"id": "none", "label": 3.5}),
+        ("fare", {"key": "", "label": 3.5}),
+        ("fare", {"id": id_, "key": "a", "label": 3.5}),
+        ("fare", {"label": 3.5}),
+    ):
+        with pytest.raises(jsonschema_rs.ValidationError):
+            jsonschema_rs.validate(schema(model), item)
+    parameters = document["paths"]["/models/delay/predict"]["post"]["parameters"]
+    assert [parameter["name"] for parameter in parameters] == ["X-Prediction-Key"]

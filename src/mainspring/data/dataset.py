@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from mainspring.data.conform import conform
 from mainspring.data.conform import truth as conform_truth
-from mainspring.data.fingerprints import row_hashes, table_fingerprint
+from mainspring.data.fingerprints import mix, row_hashes, table_fingerprint
 from mainspring.data.kinds import check_names, known_targets, understand
 from mainspring.data.leaks import find_leaks
 from mainspring.data.readers import read
@@ -26,7 +26,8 @@ class Dataset:
     `truth` is (n,) int64 codes into `schema.target.labels`, or float64. `time` is (n,) int64 microseconds since 1970
     UTC, and `group` (n,) str, where the spec names such columns. `hashes` is (n,) uint64: rows that are equal in the
     columns `hashed` (the features and the constants) have equal hashes. `fingerprint` is that of all data loaded, also
-    after `take`. `notes` are sentences for the user: what was dropped and why.
+    after `take`. `live` is (n,) bool: rows that were added from live traffic. `notes` are sentences for the user: what
+    was dropped and why.
     """
 
     table: pa.Table
@@ -38,6 +39,7 @@ class Dataset:
     hashes: np.ndarray
     hashed: tuple[Column, ...]
     fingerprint: str
+    live: np.ndarray
     notes: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -54,11 +56,14 @@ class Dataset:
             time=None if self.time is None else self.time[places],
             group=None if self.group is None else self.group[places],
             hashes=self.hashes[places],
+            live=self.live[places],
         )
 
 
-def load(project: Project, model: str) -> Dataset:
-    """Read, understand and check the data of `model`.
+def load(project: Project, model: str, live: pa.Table | None = None) -> Dataset:
+    """Read, understand and check the data of `model`; `live` has further rows, of live traffic whose labels have come.
+
+    A live row that the data has, too, is left out. The fingerprint is that of the data alone.
 
     Raises:
         SpecError: the spec names what is not there, or asks of the data what it cannot be.
@@ -67,6 +72,9 @@ def load(project: Project, model: str) -> Dataset:
     spec = project.model(model)
     everything = read(project, model)
     check_names(project, model, everything)
+    fingerprint, old_rows = table_fingerprint(everything), everything.num_rows
+    if live is not None and live.num_rows:
+        everything = pa.concat_tables([everything, _in_the_form_of(everything.schema, live)])
     known = known_targets(everything, spec.target)
     table = everything if known.all() else everything.filter(pa.array(known))
     understanding = understand(project, model, table)
@@ -82,7 +90,7 @@ def load(project: Project, model: str) -> Dataset:
         f'known when the model is asked: exclude = ["{leak.name}"].'
         for leak in find_leaks(columns, schema.features, truth, schema.target)
     ]
-    return Dataset(
+    dataset = Dataset(
         table=table,
         schema=schema,
         columns={feature.name: columns[feature.name] for feature in schema.features},
@@ -91,9 +99,37 @@ def load(project: Project, model: str) -> Dataset:
         group=row_groups(table, spec.group) if spec.group else None,
         hashes=row_hashes(columns, hashed),
         hashed=hashed,
-        fingerprint=table_fingerprint(everything),
+        fingerprint=fingerprint,
+        live=np.flatnonzero(known) >= old_rows,
         notes=tuple(notes),
     )
+    again = _again(dataset)
+    return dataset.take(~again) if again.any() else dataset
+
+
+def _in_the_form_of(schema: pa.Schema, live: pa.Table) -> pa.Table:
+    """`live` with the columns and types of `schema`; a column that it lacks is missing in all its rows."""
+    columns = []
+    for field in schema:
+        if field.name not in live.column_names:
+            columns.append(pa.nulls(live.num_rows, field.type))
+            continue
+        try:
+            columns.append(live[field.name].cast(field.type, safe=False))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            found = live[field.name].type
+            raise DataError(
+                f"live rows have {field.name!r} as {found}, which cannot be made {field.type} as in the data: {error}"
+            ) from None
+    return pa.table(columns, schema=schema)
+
+
+def _again(dataset: Dataset) -> np.ndarray:
+    """Which live rows the data has, too: (n,) bool."""
+    keys = dataset.hashes ^ mix(dataset.truth.astype(np.float64).view(np.uint64))
+    if dataset.time is not None:
+        keys ^= mix(mix(dataset.time.view(np.uint64)))
+    return dataset.live & np.isin(keys, keys[~dataset.live])
 
 
 def row_times(table: pa.Table, name: str) -> np.ndarray:

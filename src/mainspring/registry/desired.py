@@ -28,11 +28,16 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class DesiredModel(msgspec.Struct, frozen=True, kw_only=True):
-    """What should be live for one model: the champion is the first route; `loaded` is false while it is off."""
+    """What should be live for one model: the champion is the first route, a canary the second.
+
+    A `shadow` is a version that is asked the same as the others and never heard. `since` is when the champion was
+    promoted; `loaded` is false while the model is off.
+    """
 
     routes: Annotated[tuple[Route, ...], msgspec.Meta(min_length=1)]
     since: str
     loaded: bool = True
+    shadow: str | None = None
 
     @property
     def champion(self) -> str:
@@ -91,7 +96,7 @@ def update(state: Path, change: Callable[[dict[str, DesiredModel]], dict[str, De
 
 
 def _from_history(state: Path) -> Desired:
-    champions = {event.model: event for event in history.read(state) if event.kind != "fit"}
+    champions = {event.model: event for event in history.read(state) if event.kind in history.CHAMPION_CHANGES}
     return Desired(
         len(champions),
         {model: DesiredModel(routes=(Route(event.version),), since=event.time) for model, event in champions.items()},
@@ -99,13 +104,69 @@ def _from_history(state: Path) -> Desired:
 
 
 def set_champion(state: Path, model: str, version: str) -> Desired:
-    """All traffic of `model` to `version`."""
+    """All traffic of `model` to `version`. A rollout ends with it."""
 
     def change(models: dict[str, DesiredModel]) -> dict[str, DesiredModel]:
-        if model in models and models[model].routes == (Route(version),) and models[model].loaded:
-            return models
+        before = models.get(model)
+        if before and before.champion == version and before.loaded:  # still the champion, and since then
+            return {**models, model: _alone(before)}
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         return {**models, model: DesiredModel(routes=(Route(version),), since=now)}
+
+    return update(state, change)
+
+
+def set_canary(state: Path, model: str, version: str, share: float) -> Desired:
+    """`share` of the traffic of `model` to `version`, the rest to its champion; replaces a canary there was.
+
+    Raises:
+        RegistryError: `share` is not between 0 and 1, the model has no champion, or `version` is the champion.
+    """
+    if not 0.0 < share < 1.0:
+        raise RegistryError(f"a canary takes a share between 0 and 1; found {share:g}")
+
+    def changed(before: DesiredModel) -> DesiredModel:
+        routes = (Route(before.champion, 1.0 - share), Route(version, share))
+        shadow = None if before.shadow == version else before.shadow
+        return msgspec.structs.replace(before, routes=routes, shadow=shadow)
+
+    return _roll_out(state, model, version, changed)
+
+
+def set_shadow(state: Path, model: str, version: str) -> Desired:
+    """Let `version` answer beside the champion of `model` without being heard; replaces a shadow there was.
+
+    Raises:
+        RegistryError: the model has no champion, or `version` is the champion.
+    """
+
+    def changed(before: DesiredModel) -> DesiredModel:
+        heard = any(route.version == version for route in before.routes)  # as the canary: from now on no more
+        return msgspec.structs.replace(_alone(before) if heard else before, shadow=version)
+
+    return _roll_out(state, model, version, changed)
+
+
+def end_rollout(state: Path, model: str) -> Desired:
+    """Back to the champion of `model` alone; no change where there is no rollout, or no such model."""
+
+    def change(models: dict[str, DesiredModel]) -> dict[str, DesiredModel]:
+        return {**models, model: _alone(models[model])} if model in models else models
+
+    return update(state, change)
+
+
+def _alone(model: DesiredModel) -> DesiredModel:
+    return msgspec.structs.replace(model, routes=(Route(model.champion),), shadow=None)
+
+
+def _roll_out(state: Path, model: str, version: str, changed: Callable[[DesiredModel], DesiredModel]) -> Desired:
+    def change(models: dict[str, DesiredModel]) -> dict[str, DesiredModel]:
+        if model not in models:
+            raise RegistryError(f"{model} has no champion to roll a version out beside: promote one first")
+        if models[model].champion == version:
+            raise RegistryError(f"version {version} of {model} is the champion: there is nothing to roll out")
+        return {**models, model: changed(models[model])}
 
     return update(state, change)
 

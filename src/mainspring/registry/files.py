@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mainspring.errors import RegistryError
+from mainspring.errors import BusyError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -48,7 +48,7 @@ def lock(path: Path, *, what: str, timeout: float = 0.0) -> Iterator[None]:
     """Hold an exclusive lock on `path`. The kernel drops it when its process ends, however that ends.
 
     Raises:
-        RegistryError: another process held it for longer than `timeout` seconds.
+        BusyError: another process held it for longer than `timeout` seconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout
@@ -61,9 +61,7 @@ def lock(path: Path, *, what: str, timeout: float = 0.0) -> Iterator[None]:
                 if time.monotonic() >= deadline:
                     file.seek(0)
                     holder = file.read().strip() or "unknown"
-                    raise RegistryError(
-                        f"{what} is already under way (process {holder}): wait for it, or end it"
-                    ) from None
+                    raise BusyError(f"{what} is already under way (process {holder}): wait for it, or end it") from None
                 time.sleep(0.02)
         file.truncate(0)
         file.write(str(os.getpid()))

@@ -32,6 +32,7 @@ CHALLENGER = "challenger"
 VERSION_TAG = "mainspring.version"
 PROJECT_TAG = "mainspring.project"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_MOST_TAG = 5000
 _MOST_PARAMETER = 500  # characters that MLflow takes of a parameter's value
 
 
@@ -100,6 +101,14 @@ class Tracking:
         name = self.registered_name(model)
         with self._answering():
             self._client.set_registered_model_alias(name, alias, self._registered(model)[version])
+
+    def tag(self, model: str, version: str, name: str, text: str) -> None:
+        """Note something on a version; one that MLflow does not know is left out."""
+        with self._answering():
+            known = self._registered(model).get(version)
+            if known is not None:
+                registered = self.registered_name(model)
+                self._client.set_model_version_tag(registered, known, f"mainspring.{name}", text[:_MOST_TAG])
 
     def record(self, version: Version) -> None:
         """Keep a version: its run with parameters, metrics and files, and the registered version. Done once only."""

@@ -35,7 +35,10 @@ _STAGING = ".staging-"
 
 
 class Lineage(msgspec.Struct, frozen=True):
-    """Where a version comes from. Two fits with equal `data`, `spec` and `code` give the same model."""
+    """Where a version comes from. Two with equal `data`, `spec`, `code` and `policy` are the same model.
+
+    `policy` is None of a fit; of a renewal it says which rows were taken: see `lifecycle.renew`.
+    """
 
     data: str
     spec: str
@@ -47,6 +50,7 @@ class Lineage(msgspec.Struct, frozen=True):
     seed: int
     python: str
     libraries: dict[str, str]
+    policy: dict[str, Any] | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -26,12 +26,15 @@ _MICROSECOND = timedelta(microseconds=1)
 _TYPES: dict[str, Any] = {"number": float, "boolean": bool, "category": str, "text": str, "time": str}
 _SPACED_COLONS = (b" :", b"\n:", b"\r:", b"\t:")
 _WRAPPED = re.compile(rb'\s*\{\s*"records"\s*:')
+_WRAPPED_IN_ANY_ORDER = re.compile(rb'\s*\{\s*"(?:records|keys)"\s*:')
+_BusinessKey = Annotated[str, msgspec.Meta(pattern=r"\A[ -~]{1,128}\Z")]
 
 
 class RecordCodec:
     """Reads the records that one schema allows, and writes its answers.
 
-    A body is one record `{…}`, many `[{…}, …]`, or many as `{"records": [{…}, …]}`.
+    A body is one record `{…}`, many `[{…}, …]`, or many as `{"records": [{…}, …]}`, where `"keys": ["…", …]` may give
+    each record the business key by which its true label will be told.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -44,12 +47,17 @@ class RecordCodec:
             forbid_unknown_fields=True,
             gc=False,
         )
-        wrapper = msgspec.defstruct("Records", [("records", list[self._row])], forbid_unknown_fields=True)  # type: ignore[name-defined]
+        wrapper = msgspec.defstruct(
+            "Records",
+            [("records", list[self._row]), ("keys", list[_BusinessKey] | msgspec.UnsetType, msgspec.UNSET)],  # type: ignore[name-defined]
+            forbid_unknown_fields=True,
+        )
         self._one = msgspec.json.Decoder(self._row)
         self._many = msgspec.json.Decoder(list[self._row])  # type: ignore[name-defined]
         self._wrapped = msgspec.json.Decoder(wrapper)
-        self._may_wrap = all(column.name != "records" for column in schema.features)
         self._names = [column.name for column in schema.features]
+        self._may_wrap = "records" not in self._names
+        self._wrapped_start = _WRAPPED if "keys" in self._names else _WRAPPED_IN_ANY_ORDER
         self._builders = {column.name: _builder(column) for column in schema.features}
         self._numeric = [i for i, column in enumerate(schema.features) if _TYPES[column.kind] is not str]
         self._numeric_names = [self._names[i] for i in self._numeric]
@@ -64,13 +72,20 @@ class RecordCodec:
         Raises:
             RequestError: naming the place, as `$[3].distance`.
         """
-        place = ""
+        columns, rows, _ = self.decode_with_keys(body)
+        return columns, rows
+
+    def decode_with_keys(self, body: bytes) -> tuple[Columns, int, Sequence[str]]:
+        """As `decode`, and the business keys: one a row, or none at all."""
+        place, keys = "", None
         start = body[:1] if body[:1] in b"{[" else body.lstrip()[:1]
         try:
             if start == b"[":
                 rows, place = self._many.decode(body), "[{}]"
-            elif self._may_wrap and _WRAPPED.match(body):
-                rows, place = self._wrapped.decode(body).records, ".records[{}]"  # type: ignore[attr-defined]
+            elif self._may_wrap and self._wrapped_start.match(body):
+                wrapped = self._wrapped.decode(body)
+                rows, place = wrapped.records, ".records[{}]"  # type: ignore[attr-defined]
+                keys = None if wrapped.keys is msgspec.UNSET else wrapped.keys  # type: ignore[attr-defined]
             else:
                 rows = [self._one.decode(body)]
         except msgspec.ValidationError as error:
@@ -78,8 +93,10 @@ class RecordCodec:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise broken_json(body, error) from None
         values = _transposed(rows)
-        self._refuse_duplicates(body, len(rows), values, wrapped=place.startswith("."))
-        return self._to_columns(values, place), len(rows)
+        self._refuse_duplicates(body, len(rows), values, place.startswith(".") + (keys is not None), keys or ())
+        if keys is not None and len(keys) != len(rows):
+            raise RequestError(f"expected one key a record: {len(rows)}, found {len(keys)}", "$.keys")
+        return self._to_columns(values, place), len(rows), keys or ()
 
     def convert(self, records: Sequence[Any]) -> tuple[Columns, int]:
         """The columns of records that are already Python objects, checked in the same way."""
@@ -115,13 +132,16 @@ class RecordCodec:
                 raise RequestError(error.problem, f"${place.format(error.row)}.{name}") from None
         return columns
 
-    def _refuse_duplicates(self, body: bytes, rows: int, values: list[tuple[Any, ...]], wrapped: bool) -> None:
+    def _refuse_duplicates(
+        self, body: bytes, rows: int, values: list[tuple[Any, ...]], outer: int, business_keys: Sequence[str]
+    ) -> None:
         """A JSON key given twice is a mistake of the client's, and parsers differ in which one they take.
 
         msgspec takes the last without a word. But every field is required, so a body without duplicates has a known
-        number of keys, and each has a colon; the other colons are those inside names and texts, which are counted too.
+        number of keys, `outer` ones around the records included, and each has a colon; the other colons are those
+        inside names and texts, which are counted too.
         """
-        keys = rows * len(self._names) + wrapped
+        keys = rows * len(self._names) + outer
         if body.count(b'":') == keys and not any(map(body.__contains__, _SPACED_COLONS)):
             return  # where each colon follows its key at once, no fewer than the keys are counted: so all are different
         expected = keys + rows * self._colons_in_names
@@ -130,6 +150,7 @@ class RecordCodec:
             found, expected = structural_colons(body), keys
         else:
             expected += sum("".join(filter(_is_text, values[i])).count(":") for i in self._texts)
+            expected += "".join(business_keys).count(":")
         if found != expected:
             refuse_duplicate_keys(body)
 
@@ -144,6 +165,8 @@ class RecordCodec:
             close = difflib.get_close_matches(name, self._names, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"the model takes {', '.join(self._names)}"
             return RequestError(f"unknown field {name!r}; {hint}", f"{place}.{name}")
+        if "matching regex" in problem:  # there is one only: a business key
+            return RequestError("expected 1 to 128 printable ASCII characters", place)
         if problem.endswith("out of range"):
             return RequestError("the number is too large", place)
         return RequestError(_TYPE_NAMES.sub(_in_words, problem).replace("Expected", "expected"), place)

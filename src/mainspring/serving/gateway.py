@@ -11,15 +11,20 @@ from typing import BinaryIO
 from mainspring.errors import RegistryError
 from mainspring.serving import pages
 from mainspring.serving.access_log import AccessLog
+from mainspring.serving.alarms import Alarms
+from mainspring.serving.answering import Answering
 from mainspring.serving.edge import Edge
 from mainspring.serving.engine import Engine
+from mainspring.serving.feedback import Feedback
 from mainspring.serving.invocations import Invocations
 from mainspring.serving.keys import KeyRing
 from mainspring.serving.messages import Receive, Scope, Send
 from mainspring.serving.metrics import Metrics
 from mainspring.serving.oip import Infer
 from mainspring.serving.predict import Predict
+from mainspring.serving.prediction_log import PredictionLog
 from mainspring.serving.reconciler import Reconciler
+from mainspring.serving.shadow import Shadow
 from mainspring.serving.slots import Slots
 from mainspring.spec import Project
 
@@ -47,16 +52,20 @@ class Gateway:
         self.engine = Engine(limits.timeout, limits.workers)
         self.keys = KeyRing(project.state)
         self.access_log = AccessLog(access_log or sys.stdout.buffer, self.metrics.dropped_lines)
+        self.prediction_log = PredictionLog(project, self.metrics.dropped_rows, self.metrics.logged_rows)
+        self.feedback = Feedback(self.slots, project, self.metrics.feedback, limits.max_rows)
+        self.shadow = Shadow(self.engine, self.prediction_log, self.metrics.shadow_skipped)
+        self.alarms = Alarms(project.state, project.models, self.metrics.alarm)
         self.pages = pages.application(self)
         self.reconciler = Reconciler(project.state, self.slots, self.metrics, on_change=self._changed)
+        answering = Answering(self.slots, self.engine, self.prediction_log, self.shadow)
         self.edge = Edge(
             self.pages,
             {
-                r"/models/(?P<name>[^/]+)/predict": Predict(self.slots, self.engine, limits.max_rows),
-                r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?/infer": Infer(
-                    self.slots, self.engine, limits.max_rows
-                ),
-                r"/invocations": Invocations(self.slots, self.engine, limits.max_rows, limits.default_model),
+                r"/models/(?P<name>[^/]+)/predict": Predict(answering, limits.max_rows),
+                r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?/infer": Infer(answering, limits.max_rows),
+                r"/invocations": Invocations(answering, limits.max_rows, limits.default_model),
+                r"/models/(?P<name>[^/]+)/feedback": self.feedback,
             },
             limits,
             self.keys,
@@ -78,13 +87,16 @@ class Gateway:
         self._looking = asyncio.create_task(self._look())
 
     async def stop(self) -> None:
-        """Stop following, and write the rest of the access log."""
+        """Stop following, and write the rest of the logs."""
         if self._looking:
             self._looking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._looking
         await self.reconciler.close()
+        await self.shadow.close()
         self.engine.close()
+        await self.feedback.close()
+        await self.prediction_log.close()
         await self.access_log.close()
 
     async def _look(self) -> None:
@@ -96,10 +108,12 @@ class Gateway:
                 log.error("the API keys stay as they were: %s", error)
             try:
                 self.reconciler.look()
+                self.alarms.look()
             except Exception:  # the loop that follows desired state must outlive any one look
-                log.exception("looking at the desired state failed by a defect of ours")
+                log.exception("looking at the files failed by a defect of ours")
             self.metrics.in_flight.set(self.edge.in_flight)
             self.access_log.flush()
+            self.prediction_log.flush()
 
     def _changed(self) -> None:
         """What is live changed, and so did the API's description."""

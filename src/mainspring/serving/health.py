@@ -13,6 +13,7 @@ from mainspring.serving.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from mainspring.serving.gateway import Gateway
+    from mainspring.serving.loading import LoadedVersion
     from mainspring.serving.slots import Slot
 
 
@@ -43,14 +44,20 @@ def readiness(gateway: Gateway) -> Readiness:
 
 
 def model_readiness(slot: Slot) -> ModelReadiness:
-    """Ask one model a golden example."""
+    """Ask one model's champion a golden example: without its canary and its shadow a model is still ready."""
     if slot.live is None:
         return ModelReadiness(ready=False, reason=slot.error or f"it is {slot.state}")
+    found = version_readiness(slot.live)
+    return found.model_copy(update={"reason": found.reason or slot.error})
+
+
+def version_readiness(loaded: LoadedVersion) -> ModelReadiness:
+    """Ask one version a golden example."""
     try:
-        slot.live.prove()
+        loaded.prove()
     except Exception as error:  # whatever it is, the model does not answer
-        return ModelReadiness(ready=False, version=slot.live.name, reason=f"a golden example fails: {error}")
-    return ModelReadiness(ready=True, version=slot.live.name, reason=slot.error)
+        return ModelReadiness(ready=False, version=loaded.name, reason=f"a golden example fails: {error}")
+    return ModelReadiness(ready=True, version=loaded.name)
 
 
 def routes(gateway: Gateway) -> APIRouter:

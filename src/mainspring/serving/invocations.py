@@ -16,14 +16,15 @@ from typing import Any
 import msgspec
 
 from mainspring.errors import BrokenJsonError, RequestError
-from mainspring.runtimes.onnx import Stop
+from mainspring.runtimes.onnx import Outputs
 from mainspring.runtimes.strict_json import broken_json, refuse_duplicate_keys, shown
 from mainspring.schema import Schema
-from mainspring.serving.engine import Engine
+from mainspring.serving.answering import Answering, Question, prediction_headers
+from mainspring.serving.loading import LoadedVersion
 from mainspring.serving.messages import Reply, Request
-from mainspring.serving.predict import check_rows, prediction_headers, require_media_type
+from mainspring.serving.predict import check_rows, require_media_type
 from mainspring.serving.problems import Problem
-from mainspring.serving.slots import Slot, Slots
+from mainspring.serving.slots import Slot
 
 Records = list[Any]
 Table = tuple[list[str], list[list[Any]]]
@@ -54,42 +55,38 @@ _decoder = msgspec.json.Decoder(Invocation)
 class Invocations:
     """The endpoint. The model is the only one, `default`, or what `?model=` names."""
 
-    def __init__(self, slots: Slots, engine: Engine, max_rows: int, default: str | None) -> None:
-        self._slots, self._engine, self._max_rows, self._default = slots, engine, max_rows, default
+    def __init__(self, answering: Answering, max_rows: int, default: str | None) -> None:
+        self._answering, self._max_rows, self._default = answering, max_rows, default
 
     async def __call__(self, request: Request) -> Reply:
         """Answer one request."""
         slot = self._choose(request.query.get("model"))
         request.model = slot.name
         require_media_type(request, "application/json", "text/csv")
-        read = _read_csv if request.media_type == "text/csv" else _read_json
-        loaded = slot.lease()
-        request.version = loaded.name
+        parse = _read_csv if request.media_type == "text/csv" else _read_json
 
-        def work(stop: Stop | None) -> bytes:
+        def read(loaded: LoadedVersion) -> Question[bytes]:
             schema = loaded.manifest.schema
-            where, records = read(request.body, schema)
-            request.rows = len(records)
-            check_rows(request.rows, self._max_rows)
+            where, records = parse(request.body, schema)
+            check_rows(len(records), self._max_rows)
             try:
-                columns, _ = loaded.codec.convert(records)
+                columns, rows = loaded.codec.convert(records)
             except RequestError as error:
                 raise RequestError(str(error), f"$.{where}{error.place.removeprefix('$')}") from None
-            answers = loaded.codec.outputs(loaded.predict(columns, stop))
-            field = "label" if schema.target.labels else "value"
-            return msgspec.json.encode({"predictions": [answer[field] for answer in answers]})
 
-        try:
-            body = await self._engine.run(work, inline=len(request.body) <= loaded.inline_bytes)
-        except RequestError as error:
-            raise Problem.of(error) from None
-        finally:
-            loaded.release()
-        return Reply(200, body, headers=prediction_headers(loaded.name, request.unique))
+            def write(outputs: Outputs) -> bytes:
+                field = "label" if schema.target.labels else "value"
+                answers = loaded.codec.outputs(outputs)
+                return msgspec.json.encode({"predictions": [answer[field] for answer in answers]})
+
+            return Question(columns, rows, write)
+
+        body = await self._answering(request, slot, read)
+        return Reply(200, body, headers=prediction_headers(request))
 
     def _choose(self, name: str | None) -> Slot:
         if name is None and self._default is None:
-            slots = [slot for slot in self._slots if slot.desired]
+            slots = [slot for slot in self._answering.slots if slot.desired]
             if len(slots) != 1:
                 there = ", ".join(sorted(slot.name for slot in slots)) or "none yet"
                 raise Problem(
@@ -97,7 +94,7 @@ class Invocations:
                     f"which model? Name it with ?model=NAME, or set serving.default_model; there are: {there}",
                 )
             return slots[0]
-        return self._slots.find(name if name is not None else self._default)  # type: ignore[arg-type]
+        return self._answering.slots.find(name if name is not None else self._default)  # type: ignore[arg-type]
 
 
 def _read_json(body: bytes, schema: Schema) -> tuple[str, Records]:

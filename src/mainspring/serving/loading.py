@@ -26,9 +26,14 @@ _INLINE_SECONDS = 0.003  # the longest that one request may hold up all others
 _INLINE_BYTES = 65_536
 
 
+class NoFiniteAnswerError(RequestError):
+    """The record fits the schema, but the model's arithmetic overflows on it: the model fails here, not the client."""
+
+
 class LoadedVersion:
     """A version that can answer. Requests lease it; once retired it is dropped when the last lease ends.
 
+    `takes` is what its columns are like: what is decoded for one version can be given to another that takes the same.
     `inline_bytes` is the size up to which a request is answered on the event loop: larger ones take too long for it.
     The leases are counted on the event loop only, so that they need no lock.
     """
@@ -38,6 +43,7 @@ class LoadedVersion:
         self.runtime = runtime
         self.codec = codec
         self.example = example
+        self.takes = tuple((column.name, column.kind, column.nullable) for column in manifest.schema.features)
         self.loaded_at = datetime.now(UTC)
         self.inline_bytes = 0
         self.leases = 0
@@ -57,14 +63,14 @@ class LoadedVersion:
         """Answer for the rows of `columns`.
 
         Raises:
-            RequestError: a row has no finite answer, as when a number is too large for the model's arithmetic.
+            NoFiniteAnswerError: a row has none, as when a number is too large for the model's arithmetic.
         """
         outputs = self.runtime.predict(columns, stop)
         numbers = outputs.numbers
         # A sum is finite only if every term is, and costs a third of looking at each.
         if not math.isfinite(np.add.reduce(numbers, axis=None)) and not (finite := np.isfinite(numbers)).all():
             row = int(np.argmin(finite.reshape(len(outputs), -1).all(axis=1)))
-            raise RequestError(
+            raise NoFiniteAnswerError(
                 "the model has no finite answer for this record: a number in it is too large", f"$[{row}]"
             )
         return outputs

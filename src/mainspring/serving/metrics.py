@@ -62,8 +62,46 @@ class Metrics:
         )
         self.info = Gauge(
             "mainspring_model_info",
-            "1 for the live version of a model, 0 for one that was.",
+            "1 for each live version of a model (champion, canary, shadow), 0 for one that was.",
             ("model", "version"),
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+        self.share = Gauge(
+            "mainspring_model_share",
+            "The share of a model's traffic that a version answers; 0 for a shadow, which is not heard.",
+            ("model", "version"),
+            registry=self.registry,
+            multiprocess_mode="livemax",
+        )
+        self.shadow_skipped = Counter(
+            "mainspring_shadow_skipped_total",
+            "Requests that the shadow was not asked, because too many were waiting for it.",
+            ("model",),
+            registry=self.registry,
+        )
+        self.logged_rows = Counter(
+            "mainspring_prediction_log_rows_total",
+            "Rows written to the prediction log.",
+            ("model",),
+            registry=self.registry,
+        )
+        self.dropped_rows = Counter(
+            "mainspring_prediction_log_dropped_total",
+            "Rows that the prediction log could not take or write.",
+            ("model",),
+            registry=self.registry,
+        )
+        self.feedback = Counter(
+            "mainspring_feedback_total",
+            "True labels that were told, by what became of them.",
+            ("model", "outcome"),
+            registry=self.registry,
+        )
+        self.alarm = Gauge(
+            "mainspring_alarm",
+            "1 for each alarm of the monitoring that holds, 0 for one that did.",
+            ("model", "subject", "name"),
             registry=self.registry,
             multiprocess_mode="livemax",
         )

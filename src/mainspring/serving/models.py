@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 from fastapi import APIRouter
@@ -15,6 +15,21 @@ from mainspring.serving.slots import Slot, State
 
 if TYPE_CHECKING:
     from mainspring.serving.gateway import Gateway
+
+
+Role: TypeAlias = Literal["champion", "canary", "shadow"]
+
+
+class RouteState(BaseModel):
+    """A version that should be live. `share` is the part of the traffic that it is to answer, from 0 to 1; until it is
+    `live` the champion does. A shadow answers beside the others and is not heard.
+    """
+
+    version: str
+    role: Role
+    share: float
+    live: bool
+    error: str | None = None
 
 
 class ModelState(BaseModel):
@@ -30,10 +45,11 @@ class ModelState(BaseModel):
     since: str | None = None
     loaded_at: datetime | None = None
     error: str | None = None
+    routes: list[RouteState] = []
 
 
 class ModelDetail(ModelState):
-    """A model, with what its manifest says of the live version."""
+    """A model, with what its manifest says of the live version, and the monitoring of the traffic."""
 
     schema_: dict[str, Any] | None = Field(None, alias="schema")
     metric: str | None = None
@@ -41,6 +57,7 @@ class ModelDetail(ModelState):
     verdict: dict[str, Any] | None = None
     created: str | None = None
     candidate: str | None = None
+    monitoring: dict[str, Any] | None = None
 
 
 class ModelList(BaseModel):
@@ -69,7 +86,24 @@ def _state(slot: Slot) -> dict[str, Any]:
         "since": desired and desired.since,
         "loaded_at": live and live.loaded_at,
         "error": slot.error,
+        "routes": _routes(slot),
     }
+
+
+def _routes(slot: Slot) -> list[RouteState]:
+    if slot.desired is None:
+        return []
+    champion, *canaries = slot.desired.routes
+    wanted: list[tuple[str, Role, float]] = [(champion.version, "champion", champion.share)]
+    wanted += [(canary.version, "canary", canary.share) for canary in canaries]
+    if slot.desired.shadow is not None:
+        wanted.append((slot.desired.shadow, "shadow", 0.0))
+    return [
+        RouteState(
+            version=version, role=role, share=share, live=version in slot.versions, error=slot.errors.get(version)
+        )
+        for version, role, share in wanted
+    ]
 
 
 def _detail(slot: Slot) -> dict[str, Any]:
@@ -112,6 +146,7 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.get("/models/{name}", responses=NOT_FOUND)
     async def one_model(name: str) -> ModelDetail:
         """One model: what it takes and gives, and on what evidence it is live."""
-        return ModelDetail(**_detail(gateway.slots.find(name)))
+        slot = gateway.slots.find(name)
+        return ModelDetail(**_detail(slot), monitoring=msgspec.to_builtins(gateway.alarms.of(name)))
 
     return router

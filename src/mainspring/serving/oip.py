@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import msgspec
 
-from mainspring.errors import RequestError
-from mainspring.runtimes.onnx import Stop
+from mainspring.runtimes.onnx import Outputs
 from mainspring.serving import tensors
-from mainspring.serving.engine import Engine
+from mainspring.serving.answering import Answering, Question, prediction_headers
+from mainspring.serving.loading import LoadedVersion
 from mainspring.serving.messages import Reply, Request
-from mainspring.serving.predict import prediction_headers, require_media_type
+from mainspring.serving.predict import require_media_type
 from mainspring.serving.problems import Problem
-from mainspring.serving.slots import Slots
 
 _HEADER_LENGTH = b"inference-header-content-length"
 
@@ -32,34 +31,31 @@ class InferenceResponse(msgspec.Struct):
 class Infer:
     """The endpoint. `max_rows` is the most rows that one request may hold."""
 
-    def __init__(self, slots: Slots, engine: Engine, max_rows: int) -> None:
-        self._slots, self._engine, self._max_rows = slots, engine, max_rows
+    def __init__(self, answering: Answering, max_rows: int) -> None:
+        self._answering, self._max_rows = answering, max_rows
 
     async def __call__(self, request: Request, name: str, version: str | None = None) -> Reply:
         """Answer one request to the model `name`."""
-        slot = self._slots.find(name)
+        slot = self._answering.slots.find(name)
         request.model = name
         # Triton's client names no type for JSON.
         require_media_type(request, "application/json", "application/octet-stream", "")
         header_length = _header_length(request)
-        loaded = slot.lease(version)
-        request.version = loaded.name
 
-        def work(stop: Stop | None) -> tuple[bytes, bytes]:
+        def read(loaded: LoadedVersion) -> Question[tuple[bytes, bytes]]:
             asked, binary = tensors.parse(request.body, header_length)
             wanted = tensors.requested(asked, loaded.codec.schema)
-            columns, request.rows = tensors.to_columns(asked, binary, loaded.codec, self._max_rows)
-            given, packed = tensors.from_outputs(loaded.predict(columns, stop), wanted)
-            answer = InferenceResponse(name, loaded.name, asked.id or request.unique, given)
-            return msgspec.json.encode(answer), packed
+            columns, rows = tensors.to_columns(asked, binary, loaded.codec, self._max_rows)
 
-        try:
-            header, packed = await self._engine.run(work, inline=len(request.body) <= loaded.inline_bytes)
-        except RequestError as error:
-            raise Problem.of(error) from None
-        finally:
-            loaded.release()
-        headers = prediction_headers(loaded.name, request.unique)
+            def write(outputs: Outputs) -> tuple[bytes, bytes]:
+                given, packed = tensors.from_outputs(outputs, wanted)
+                answer = InferenceResponse(name, loaded.name, asked.id or request.unique, given)
+                return msgspec.json.encode(answer), packed
+
+            return Question(columns, rows, write)
+
+        header, packed = await self._answering(request, slot, read, version)
+        headers = prediction_headers(request)
         if not packed:
             return Reply(200, header, headers=headers)
         return Reply(

@@ -5,18 +5,18 @@ So `/docs` shows, for every model, the very fields that it takes, with their uni
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel
 
-from mainspring.schema import Column, Schema, label_text
-from mainspring.serving import tensors
+from mainspring.serving.json_schemas import (
+    BUSINESS_KEY,
+    Json,
+    feedback_schema,
+    inference_schema,
+    prediction_schema,
+    record_schema,
+)
 from mainspring.serving.loading import LoadedVersion
 from mainspring.spec import ServingSpec
-
-Json = dict[str, Any]
-
-_MOST_EXAMPLES = 20
 
 
 class ErrorDetail(BaseModel):
@@ -86,6 +86,7 @@ def describe(base: Json, live: list[LoadedVersion], limits: ServingSpec) -> Json
         schemas[answer] = prediction_schema(schema)
         schemas[infer] = inference_schema(schema)
         paths[f"/models/{loaded.model}/predict"] = {"post": _predict(loaded, record, answer, limits)}
+        paths[f"/models/{loaded.model}/feedback"] = {"post": _feedback(loaded, limits)}
         paths[f"/v2/models/{loaded.model}/infer"] = {"post": _infer(loaded, infer)}
     if live:
         paths["/invocations"] = {"post": _invocations([loaded.model for loaded in live])}
@@ -101,113 +102,6 @@ def _without_422(item: Json) -> Json:
     for operation in item.values():
         operation["responses"].pop("422", None)
     return item
-
-
-def record_schema(schema: Schema) -> Json:
-    """The JSON schema of one record."""
-    return {
-        "type": "object",
-        "title": "record",
-        "properties": {column.name: _column_schema(column) for column in schema.features},
-        "required": [column.name for column in schema.features],
-        "additionalProperties": False,
-    }
-
-
-def _column_schema(column: Column) -> Json:
-    types = {
-        "number": ["number"],
-        "boolean": ["boolean"],
-        "category": ["string"],
-        "text": ["string"],
-        "time": ["string"],
-    }
-    kinds = types[column.kind]
-    if column.kind == "category" and column.integer:
-        kinds = ["string", "integer"]
-    found: Json = {"type": [*kinds, "null"] if column.nullable else kinds[0] if len(kinds) == 1 else kinds}
-    said = [column.description, column.unit and f"Unit: {column.unit}.", _range(column)]
-    if any(said):
-        found["description"] = " ".join(part for part in said if part)
-    if column.unit:
-        found["x-unit"] = column.unit
-    if column.kind == "time":
-        found["format"] = "date-time"
-    if column.kind in ("category", "text") and not column.nullable:
-        found["minLength"] = 1
-    if column.levels:
-        found["examples"] = list(column.levels[:_MOST_EXAMPLES])
-    return found
-
-
-def _range(column: Column) -> str | None:
-    if column.kind != "number" or column.low is None or column.high is None:
-        return None
-    return f"Seen at fit: {column.low:g} to {column.high:g}."
-
-
-def prediction_schema(schema: Schema) -> Json:
-    """The JSON schema of one prediction."""
-    target = schema.target
-    if not target.labels:
-        value: Json = {"type": "number", "description": target.name}
-        if target.unit:
-            value["x-unit"] = target.unit
-        return {"type": "object", "properties": {"value": value}, "required": ["value"], "additionalProperties": False}
-    names = [label_text(label) for label in target.labels]
-    probability = {"type": "number", "minimum": 0, "maximum": 1.000001}  # rounding may lift a float32 over 1
-    return {
-        "type": "object",
-        "properties": {
-            "label": {"enum": list(target.labels), "description": target.name},
-            "probabilities": {
-                "type": "object",
-                "properties": dict.fromkeys(names, probability),
-                "required": names,
-                "additionalProperties": False,
-            },
-        },
-        "required": ["label", "probabilities"],
-        "additionalProperties": False,
-    }
-
-
-def inference_schema(schema: Schema) -> Json:
-    """The JSON schema of an inference request: one tensor a column."""
-    shape = {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1, "maxItems": 2}
-    one_input = {
-        "type": "object",
-        "properties": {
-            "name": {"enum": [column.name for column in schema.features]},
-            "datatype": {"type": "string", "examples": ["FP64", "INT64", "BOOL", "BYTES"]},
-            "shape": {**shape, "description": "[n, 1] or [n], with the same n for every input"},
-            "data": {"type": "array", "items": {}},
-            "parameters": {"type": "object"},
-        },
-        "required": ["name", "datatype", "shape"],
-        "additionalProperties": False,
-    }
-    one_output = {
-        "type": "object",
-        "properties": {
-            "name": {"enum": [name for name, _, _ in tensors.output_tensors(schema)]},
-            "parameters": {"type": "object"},
-        },
-        "required": ["name"],
-        "additionalProperties": False,
-    }
-    count = len(schema.features)
-    return {
-        "type": "object",
-        "properties": {
-            "id": {"type": "string"},
-            "inputs": {"type": "array", "items": one_input, "minItems": count, "maxItems": count},
-            "outputs": {"type": "array", "items": one_output},
-            "parameters": {"type": "object"},
-        },
-        "required": ["inputs"],
-        "additionalProperties": False,
-    }
 
 
 def _reference(name: str) -> Json:
@@ -228,13 +122,27 @@ def _answered(schema: Json) -> Json:
     return {"description": "The predictions.", "headers": headers, "content": {"application/json": {"schema": schema}}}
 
 
+_KEY_HEADER: Json = {
+    "name": "X-Prediction-Key",
+    "in": "header",
+    "required": False,
+    # A business key, and a header's value has no spaces at its ends.
+    "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,126}[!-~])?$"},
+    "description": "Your own name for what is predicted, by which its true label can be told. That of record k of many "
+    "is `<key>-<k>`. Requests with the same key are answered by the same version while a canary is live.",
+}
+
+
 def _predict(loaded: LoadedVersion, record: str, answer: str, limits: ServingSpec) -> Json:
     many = {"type": "array", "items": _reference(record), "minItems": 1, "maxItems": limits.max_rows}
     forms = [_reference(record), many]
     if all(column.name != "records" for column in loaded.manifest.schema.features):
         wrapped = {
             "type": "object",
-            "properties": {"records": many},
+            "properties": {
+                "records": many,
+                "keys": {"type": "array", "items": BUSINESS_KEY, "description": "A business key a record."},
+            },
             "required": ["records"],
             "additionalProperties": False,
         }
@@ -250,13 +158,46 @@ def _predict(loaded: LoadedVersion, record: str, answer: str, limits: ServingSpe
         },
         "required": ["model", "version", "id", "predictions"],
     }
-    broken = {400: "The body is not JSON.", 422: "A record does not fit the schema; the place is named."}
+    broken = {
+        400: "The body is not JSON, or X-Prediction-Key no key.",
+        422: "A record does not fit the schema; the place is named.",
+    }
     return {
         "tags": ["predict"],
         "operationId": f"predict_{loaded.model}",
+        "parameters": [_KEY_HEADER],
         "summary": f"Predict {loaded.manifest.schema.target.name} with {loaded.model}, version {loaded.name}",
         "requestBody": {"required": True, "content": {"application/json": content}},
         "responses": {"200": _answered(answered), **_errors("Error", broken, _EVERYWHERE, _PREDICTING)},
+    }
+
+
+def _feedback(loaded: LoadedVersion, limits: ServingSpec) -> Json:
+    schema = loaded.manifest.schema
+    counts = ("accepted", "late", "unknown")
+    answered: Json = {
+        "type": "object",
+        "properties": {"model": {"const": loaded.model}} | {name: {"type": "integer", "minimum": 0} for name in counts},
+        "required": ["model", *counts],
+    }
+    broken = {
+        400: "The body is not JSON.",
+        409: "Predictions of this model are not logged.",
+        422: "A label is not one of the model's, or has neither id nor key; the place is named.",
+    }
+    content = {"application/json": {"schema": answered}}
+    return {
+        "tags": ["predict"],
+        "operationId": f"feedback_{loaded.model}",
+        "summary": f"Tell what {schema.target.name} really was, for earlier predictions of {loaded.model}",
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": feedback_schema(schema, limits.max_rows)}},
+        },
+        "responses": {
+            "200": {"description": "The labels are stored.", "content": content},
+            **_errors("Error", broken, _EVERYWHERE, _PREDICTING),
+        },
     }
 
 
@@ -282,6 +223,7 @@ def _infer(loaded: LoadedVersion, infer: str) -> Json:
     return {
         "tags": ["open inference protocol"],
         "operationId": f"infer_{loaded.model}",
+        "parameters": [_KEY_HEADER],
         "summary": f"Predict with {loaded.model}, version {loaded.name}: one tensor a column",
         "requestBody": {"required": True, "content": content},
         "responses": {"200": answers, **_errors("ProtocolError", broken, _EVERYWHERE, _PREDICTING)},
@@ -314,7 +256,7 @@ def _invocations(models: list[str]) -> Json:
         "tags": ["mlflow"],
         "operationId": "invocations",
         "summary": "Predict as MLflow's scoring server does",
-        "parameters": [{**which, "description": "Which model, where there are several and no default."}],
+        "parameters": [{**which, "description": "Which model, where there are several and no default."}, _KEY_HEADER],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": body}, "text/csv": {"schema": {"type": "string"}}},

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import msgspec
 
-from mainspring.errors import RequestError
-from mainspring.runtimes.onnx import Stop
-from mainspring.serving.engine import Engine
-from mainspring.serving.messages import Headers, Reply, Request
+from mainspring.runtimes.onnx import Outputs
+from mainspring.serving.answering import Answering, Question, prediction_headers
+from mainspring.serving.loading import LoadedVersion
+from mainspring.serving.messages import Reply, Request
 from mainspring.serving.problems import Problem
-from mainspring.serving.slots import Slots
 
 _encode = msgspec.json.Encoder().encode
 
@@ -22,35 +21,27 @@ _encode = msgspec.json.Encoder().encode
 class Predict:
     """The endpoint. `max_rows` is the most records that one request may hold."""
 
-    def __init__(self, slots: Slots, engine: Engine, max_rows: int) -> None:
-        self._slots, self._engine, self._max_rows = slots, engine, max_rows
+    def __init__(self, answering: Answering, max_rows: int) -> None:
+        self._answering, self._max_rows = answering, max_rows
 
     async def __call__(self, request: Request, name: str) -> Reply:
         """Answer one request to the model `name`."""
-        slot = self._slots.find(name)
+        slot = self._answering.slots.find(name)
         request.model = name
         require_json(request)
-        loaded = slot.lease()
-        request.version = loaded.name
 
-        def work(stop: Stop | None) -> bytes:
-            columns, request.rows = loaded.codec.decode(request.body)
-            check_rows(request.rows, self._max_rows)
-            answers = loaded.codec.outputs(loaded.predict(columns, stop))
-            return _encode({"model": name, "version": loaded.name, "id": request.unique, "predictions": answers})
+        def read(loaded: LoadedVersion) -> Question[bytes]:
+            columns, rows, keys = loaded.codec.decode_with_keys(request.body)
+            check_rows(rows, self._max_rows)
 
-        try:
-            body = await self._engine.run(work, inline=len(request.body) <= loaded.inline_bytes)
-        except RequestError as error:
-            raise Problem.of(error) from None
-        finally:
-            loaded.release()
-        return Reply(200, body, headers=prediction_headers(loaded.name, request.unique))
+            def write(outputs: Outputs) -> bytes:
+                answers = loaded.codec.outputs(outputs)
+                return _encode({"model": name, "version": loaded.name, "id": request.unique, "predictions": answers})
 
+            return Question(columns, rows, write, keys)
 
-def prediction_headers(version: str, prediction: str) -> Headers:
-    """What every answer with predictions carries, whatever its protocol."""
-    return ((b"x-model-version", version.encode()), (b"x-prediction-id", prediction.encode()))
+        body = await self._answering(request, slot, read)
+        return Reply(200, body, headers=prediction_headers(request))
 
 
 def check_rows(rows: int, most: int) -> None:

@@ -1,8 +1,9 @@
 """Makes what is live equal to desired state: load, warm, prove with golden examples, flip, drain, unload.
 
 The file is looked at a few times a second. Each model goes its own way, so that one that loads slowly or fails does not
-hold up another. A version that fails is tried again after 1, 2, 4, … 60 seconds (a file may be restored), or as soon as
-something else is wanted; until then the version that was live goes on answering.
+hold up another; its versions come one after the other, the champion first. A version that fails is tried again after 1,
+2, 4, … 60 seconds (a file may be restored), or as soon as something else is wanted; until then the version that was
+live goes on answering, and of a canary or a shadow the champion alone.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Reconciler:
         if self._file.changed():
             self._read()
         for slot in self._slots:
-            waiting = slot.error is not None and time.monotonic() < slot.retry_at
+            waiting = slot.errors and time.monotonic() < slot.retry_at
             if not slot.reached and not waiting and (slot.task is None or slot.task.done()):
                 slot.task = asyncio.create_task(self._bring(slot), name=f"bring {slot.name}")
             self._slots.forget(slot)
@@ -83,39 +84,47 @@ class Reconciler:
             return
         self._known = desired.path(self._state).exists()
         self._slots.want(wanted.models)
+        for slot in self._slots:
+            self._arrange(slot)  # what needs no loading is done at once: an end, or another share
 
     async def _bring(self, slot: Slot) -> None:
         """Bring one model to where it is wanted, wherever that moves meanwhile."""
-        while not slot.reached:
-            wanted = slot.wanted
-            if wanted is None:
-                self._flip(slot, None)
-                return
+        failed: set[str] = set()
+        while missing := [name for name in slot.wanted_versions if name not in slot.versions and name not in failed]:
+            version = missing[0]
             started = time.monotonic()
             try:
                 loaded = await asyncio.get_running_loop().run_in_executor(
-                    self._loaders, load, self._state, slot.name, wanted
+                    self._loaders, load, self._state, slot.name, version
                 )
             except Exception as error:
-                if slot.wanted != wanted:
-                    continue
-                self._failed(slot, wanted, error)
-                return
-            if slot.wanted == wanted:
-                self._flip(slot, loaded)
-                log.info("%s version %s is live, after %.2f s", slot.name, wanted, time.monotonic() - started)
+                failed.add(version)
+                if version in slot.wanted_versions:
+                    self._failed(slot, version, error)
+                if version == slot.wanted:
+                    return  # a canary or a shadow of another champion than the one it was meant for tells nothing
+                continue
+            if version in slot.wanted_versions:
+                slot.errors.pop(version, None)
+                slot.failures = slot.failures if slot.errors else 0
+                self._metrics.reloads.labels(slot.name, "ok").inc()
+                self._arrange(slot, loaded)
+                log.info("%s version %s is live, after %.2f s", slot.name, version, time.monotonic() - started)
 
-    def _flip(self, slot: Slot, loaded: LoadedVersion | None) -> None:
-        before, slot.live = slot.live, loaded
-        slot.error, slot.failures = None, 0
-        if loaded:
-            self._metrics.reloads.labels(slot.name, "ok").inc()
-            self._metrics.info.labels(slot.name, loaded.name).set(1)
-        if before:
-            self._metrics.info.labels(slot.name, before.name).set(0)
-            name = before.name
-            before.retire(lambda: self._unloaded(slot.name, name))
+    def _arrange(self, slot: Slot, arrived: LoadedVersion | None = None) -> None:
+        """Put the versions of `slot` where they are wanted, unload the others, and tell who has what share now."""
+        for loaded in slot.arrange(arrived):
+            self._metrics.info.labels(slot.name, loaded.name).set(0)
+            self._metrics.share.labels(slot.name, loaded.name).set(0)
+            self._retire(slot.name, loaded)
+        for version, share in slot.shares.items():
+            self._metrics.info.labels(slot.name, version).set(1)
+            self._metrics.share.labels(slot.name, version).set(share)
         self._on_change()
+
+    def _retire(self, model: str, loaded: LoadedVersion) -> None:
+        name = loaded.name  # not the version itself, which would keep itself in memory
+        loaded.retire(lambda: self._unloaded(model, name))
 
     def _unloaded(self, model: str, version: str) -> None:
         log.info("%s version %s is unloaded", model, version)
@@ -123,7 +132,7 @@ class Reconciler:
 
     def _failed(self, slot: Slot, version: str, error: Exception) -> None:
         what = str(error) if isinstance(error, MainspringError) else f"{type(error).__name__}: {error}"
-        slot.error = f"version {version}: {what}"
+        slot.errors[version] = what
         slot.retry_at = time.monotonic() + min(2.0**slot.failures, _LONGEST_WAIT)
         slot.failures += 1
         self._metrics.reloads.labels(slot.name, "failed").inc()

@@ -18,7 +18,7 @@ from mainspring.errors import RegistryError
 from mainspring.registry import desired
 from mainspring.runtimes.strict_json import broken_json, shown
 from mainspring.serving import tensors
-from mainspring.serving.health import model_readiness, readiness
+from mainspring.serving.health import model_readiness, readiness, version_readiness
 from mainspring.serving.loading import LoadedVersion
 from mainspring.serving.openapi import OIP_ERRORS, OIP_NOT_FOUND, ProtocolError
 from mainspring.serving.problems import Problem
@@ -72,11 +72,11 @@ class IndexEntry(BaseModel):
     reason: str = ""
 
 
-def _metadata(loaded: LoadedVersion) -> ModelMetadata:
+def _metadata(loaded: LoadedVersion, versions: tuple[str, ...]) -> ModelMetadata:
     schema = loaded.manifest.schema
     return ModelMetadata(
         name=loaded.model,
-        versions=[loaded.name],
+        versions=list(versions),
         platform="onnxruntime_onnx",
         inputs=[
             TensorMetadata(name=column.name, datatype=tensors.input_datatype(column), shape=[-1, 1])
@@ -89,10 +89,16 @@ def _metadata(loaded: LoadedVersion) -> ModelMetadata:
     )
 
 
-def _entry(slot: Slot) -> IndexEntry:
-    state = "READY" if slot.live else _STATES.get(slot.state, "UNAVAILABLE")
-    reason = slot.error or ("" if slot.live else slot.state)
-    return IndexEntry(name=slot.name, version=slot.live.name if slot.live else "", state=state, reason=reason)
+def _entries(slot: Slot) -> list[IndexEntry]:
+    """A model's live versions, the one that answers first."""
+    if slot.live is None:
+        state = _STATES.get(slot.state, "UNAVAILABLE")
+        return [IndexEntry(name=slot.name, state=state, reason=slot.error or slot.state)]
+    reasons = [slot.error or "", *("" for _ in slot.beside)]
+    return [
+        IndexEntry(name=slot.name, version=version, state="READY", reason=reason)
+        for version, reason in zip(slot.versions, reasons, strict=True)
+    ]
 
 
 def _options(body: bytes) -> dict[str, Any]:
@@ -137,7 +143,7 @@ def routes(gateway: Gateway) -> APIRouter:
                 await gateway.reconciler.settle_one(slot)
         except TimeoutError:
             raise Problem(503, f"{name} is still being loaded: ask for its readiness, or try again") from None
-        if loaded and not slot.reached:
+        if loaded and (slot.live is None or slot.live.name != slot.wanted):
             raise Problem(503, f"{name} could not be loaded: {slot.error}")
         return Response(b"{}", media_type="application/json")
 
@@ -162,12 +168,13 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.get("/models/{name}", responses=not_found)
     async def model(name: str) -> ModelMetadata:
         """A model's tensors."""
-        return _metadata(gateway.slots.find(name).current())
+        slot = gateway.slots.find(name)
+        return _metadata(slot.current(), slot.versions)
 
     @router.get("/models/{name}/versions/{version}", responses=not_found)
     async def model_version(name: str, version: str) -> ModelMetadata:
         """A live version's tensors."""
-        return _metadata(gateway.slots.find(name).current(version))
+        return _metadata(gateway.slots.find(name).current(version), (version,))
 
     @router.get("/models/{name}/ready", responses=not_ready)
     async def model_ready(name: str, response: Response) -> ModelReady:
@@ -179,14 +186,16 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.get("/models/{name}/versions/{version}/ready", responses=not_ready)
     async def version_ready(name: str, version: str, response: Response) -> ModelReady:
         """Whether a version is live and answers a golden example."""
-        gateway.slots.find(name).current(version)
-        return await model_ready(name, response)
+        found = version_readiness(gateway.slots.find(name).current(version)).ready
+        response.status_code = 200 if found else 503
+        return ModelReady(name=name, ready=found)
 
     @router.post("/repository/index", responses={400: OIP_ERRORS[400]})
     async def repository_index(request: Request) -> list[IndexEntry]:
         """Every model and its state; `{"ready": true}` asks for those that answer only."""
         only_ready = _options(await request.body()).get("ready", False)
-        entries = [_entry(slot) for slot in sorted(gateway.slots, key=lambda slot: slot.name)]
+        slots = sorted(gateway.slots, key=lambda slot: slot.name)
+        entries = [entry for slot in slots for entry in _entries(slot)]
         return [entry for entry in entries if entry.state == "READY" or not only_ready]
 
     @router.post("/repository/models/{name}/load", responses=not_found)

@@ -1,0 +1,93 @@
+"""Have the inputs moved together? A domain classifier: can the window be told from the reference?
+
+Two columns can each look as ever while what belongs together has changed. So a small gradient-boosted classifier is
+taught to tell rows of the window from rows of the reference; out of fold, its area under the ROC curve is 0.5 where
+nothing moved (Lopez-Paz & Oquab, "Revisiting Classifier Two-Sample Tests", 2017). The effect is 2 x area - 1, from 0
+to 1: how much more often than not a row of the window looks more like the window than a row of the reference does.
+
+The folds share rows to learn from, so that the p-value is somewhat too small; what keeps this quiet is the effect.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import norm
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.model_selection import StratifiedKFold
+
+from mainspring.evaluation.intervals import delong_standard_error
+from mainspring.evaluation.ranking import RocAuc
+from mainspring.monitoring.observations import Finding
+from mainspring.monitoring.profiles import Profile
+from mainspring.monitoring.tallies import watched
+from mainspring.schema import Column, Columns, Schema
+
+_ROWS = 2000  # of either side
+_FOLDS = 3
+_FEWEST = 10 * _FOLDS  # rows of a side
+_WIDTH = float(norm.ppf(0.975))
+
+
+def domain_finding(
+    sample: Columns, columns: Columns, schema: Schema, profile: Profile, *, ignore: tuple[str, ...] = (), seed: int = 0
+) -> Finding | None:
+    """Tell up to 2,000 rows of `columns` from as many of the reference's `sample`; None with too little of either.
+
+    Columns whose names are in `ignore` are not looked at. `seed` decides which rows are.
+    """
+    features = [column for column in schema.features if column.name not in ignore]
+    if not features or min(len(side[features[0].name]) for side in (sample, columns)) < _FEWEST:
+        return None
+    reference, window = (_matrix(side, features, profile, seed) for side in (sample, columns))
+    inputs = np.vstack([reference, window])
+    is_window = np.repeat([False, True], [len(reference), len(window)])
+    areas, errors = [], []
+    for train, test in StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(inputs, is_window):
+        classifier = HistGradientBoostingClassifier(
+            max_iter=40,
+            learning_rate=0.15,
+            max_leaf_nodes=8,
+            min_samples_leaf=20,
+            early_stopping=False,
+            categorical_features=[bool(profile.inputs[feature.name].shares) for feature in features],
+            random_state=seed,
+        ).fit(inputs[train], is_window[train])
+        ranking = RocAuc(is_window[test], classifier.decision_function(inputs[test]))
+        weights = np.ones(len(test))
+        areas.append(float(ranking.values(weights)))
+        errors.append(delong_standard_error(is_window[test], ranking.influence(weights)))
+    area, error = float(np.mean(areas)), float(np.sqrt(np.square(errors).sum())) / _FOLDS
+    # Where nothing moved, the area's variance is that of Mann & Whitney (1947), here in each of the folds.
+    by_chance = np.sqrt((len(inputs) + _FOLDS) / (12 * len(reference) * len(window)))
+    return Finding(
+        subject="multivariate",
+        name="inputs",
+        test="domain classifier",
+        effect=max(0.0, 2 * area - 1),
+        p_value=float(norm.sf((area - 0.5) / by_chance)),
+        rows=len(columns[features[0].name]),
+        matters=1.0,
+        was="area 0.5",
+        now=f"area {area:.3g}",
+        detail={"area": area, "low": area - _WIDTH * error, "high": min(1.0, area + _WIDTH * error)},
+    )
+
+
+def _matrix(columns: Columns, features: list[Column], profile: Profile, seed: int) -> np.ndarray:
+    """Up to 2,000 rows, drawn at random, as numbers: (n, features)."""
+    rows = np.random.default_rng(seed).permutation(len(columns[features[0].name]))[:_ROWS]
+    return np.column_stack(
+        [
+            _numbers(watched(columns[feature.name][rows], feature.kind), list(profile.inputs[feature.name].shares))
+            for feature in features
+        ]
+    )
+
+
+def _numbers(values: np.ndarray, known: list[str]) -> np.ndarray:
+    """A column as float64: numbers as they are, a category as its place among the `known` ones, NaN where missing."""
+    if values.dtype != object:
+        return values
+    places = {value: float(place) for place, value in enumerate(known)} | {"": np.nan}
+    unseen = float(len(known))
+    return np.array([places.get(value, unseen) for value in values.tolist()])
