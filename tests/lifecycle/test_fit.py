@@ -41,7 +41,8 @@ def test_the_first_version_that_beats_the_baseline_is_live(template):
     assert manifest.verdict["decision"] == "promote"
     assert manifest.verdict["against"] == "baseline"
     assert manifest.verdict["comparison"]["champion"] == 0.5
-    assert set(manifest.files) == {"golden.json", "model.onnx", "profile.json", "report.html", "report.json"}
+    kept = {"golden.json", "model.onnx", "profile.json", "reference.parquet", "report.html", "report.json"}
+    assert set(manifest.files) == kept
     assert manifest.lineage.fit_rows + manifest.lineage.holdout_rows == manifest.lineage.rows == 300
     assert manifest.lineage.holdout_rows == manifest.verdict["comparison"]["rows"] == (~fit_side(template)).sum()
     assert len(version.golden().records) >= 24

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mainspring.lifecycle.fit import Result, Watcher
 
 _MARKS = {"promoted": "[green]✓ promoted", "kept": "[yellow]• kept, not promoted", "unchanged": "[dim]= unchanged"}
+_MARKS["trial"] = "[cyan]• on trial in live traffic"
 _MARKS["failed"] = "[red]✗ failed"
 
 
@@ -44,18 +45,19 @@ def fit(models: tuple[str, ...], force: bool, folder: Path, as_json: bool) -> No
     from mainspring.lifecycle.fit import fit as fit_models
 
     console = Console(stderr=True, highlight=False)
-    results = fit_models(project, models, force=force, watcher=_watcher(console))
+    results = fit_models(project, models, force=force, watcher=watcher(console))
     if as_json:
         print_json({"models": [dataclasses.asdict(result) for result in results]})
     else:
-        _print(Console(highlight=False), project, results)
+        print_results(Console(highlight=False), project, results)
     if any(result.outcome == "failed" for result in results):
         sys.exit(1)
     if any(result.outcome == "kept" for result in results):
         sys.exit(PROMOTED_NOTHING)
 
 
-def _watcher(console: Console) -> Watcher:
+def watcher(console: Console) -> Watcher:
+    """Draws how a fit goes along."""
     from mainspring.lifecycle.fit import Watcher
     from mainspring.tasks.search import Trial
 
@@ -76,7 +78,8 @@ def _watcher(console: Console) -> Watcher:
     return Printer()
 
 
-def _print(console: Console, project: spec.Project, results: list[Result]) -> None:
+def print_results(console: Console, project: spec.Project, results: list[Result]) -> None:
+    """What became of each model."""
     for result in results:
         version = f" version {result.version}" if result.version else ""
         console.print(f"\n{_MARKS[result.outcome]}[/]  [bold]{result.model}[/bold]{version}  ({result.seconds:.1f} s)")

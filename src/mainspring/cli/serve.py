@@ -38,7 +38,7 @@ def _listening_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @project_option
 def serve(host: str | None, port: int | None, workers: int | None, folder: Path) -> None:
     """Serve the champions over HTTP. A promotion, here or in MLflow, goes live without a restart."""
-    _run(spec.load(folder), host, port, workers, fit=False)
+    _run(spec.load(folder), host, port, workers, loop=False)
 
 
 @click.command()
@@ -46,14 +46,14 @@ def serve(host: str | None, port: int | None, workers: int | None, folder: Path)
 @_listening_options
 @project_option
 def up(directory: Path | None, host: str | None, port: int | None, workers: int | None, folder: Path) -> None:
-    """Fit what is stale and serve. Champions that there are answer at once; new ones go live as they are promoted.
+    """Fit what is stale, serve, monitor and renew. Champions that there are answer at once; new ones as they come.
 
     DIRECTORY is the project's folder, as with --project.
     """
-    _run(spec.load(directory or folder), host, port, workers, fit=True)
+    _run(spec.load(directory or folder), host, port, workers, loop=True)
 
 
-def _run(project: spec.Project, host: str | None, port: int | None, workers: int | None, *, fit: bool) -> None:
+def _run(project: spec.Project, host: str | None, port: int | None, workers: int | None, *, loop: bool) -> None:
     for module in ("onnxruntime", "fastapi", "uvicorn"):
         if find_spec(module) is None:
             raise MainspringError(f"this needs {module}, which is not installed: pip install 'mainspring[serve]'")
@@ -63,7 +63,7 @@ def _run(project: spec.Project, host: str | None, port: int | None, workers: int
     workers = workers or project.serving.workers
     listener = _listen(host, port)
     _warn_if_open(project, host)
-    parts = _parts(project, listener.fileno(), workers, fit)
+    parts = _parts(project, listener.fileno(), workers, loop)
     with listener, _shared_metrics(workers) as forget:
         Supervisor(parts, descriptors=[listener.fileno()], say=_say, on_end=forget).run()
 
@@ -81,7 +81,7 @@ def _shared_metrics(workers: int) -> Iterator[Callable[[int], None]]:
         yield lambda pid: mark_process_dead(pid, folder)
 
 
-def _parts(project: spec.Project, listener: int, workers: int, fit: bool) -> list[Part]:
+def _parts(project: spec.Project, listener: int, workers: int, loop: bool) -> list[Part]:
     from mainspring.lifecycle.supervise import Part
 
     def python(module: str, *arguments: str) -> list[str]:
@@ -91,12 +91,14 @@ def _parts(project: spec.Project, listener: int, workers: int, fit: bool) -> lis
     gateway = python("mainspring.serving", "--project", where, "--fd", str(listener), "--workers", str(workers))
     stop_seconds = project.serving.timeout + 10.0
     parts = [Part(f"gateway worker {number}", gateway, stop_seconds=stop_seconds) for number in range(1, workers + 1)]
-    if project.tracking.uri is not None or find_spec("mlflow") is not None:
-        # Importing MLflow takes seconds of a processor, which the workers need first.
-        parts.append(Part("the follower of MLflow", python("mainspring.lifecycle", where), niceness=10, delay=2.0))
-    if fit:
+    # Importing MLflow and what reads the log takes seconds of a processor, which the workers need first.
+    if loop:
+        control = python("mainspring.lifecycle", where, "--control")
+        parts.append(Part("the controller", control, niceness=10, delay=2.0, stop_seconds=15.0))
         fitting = python("mainspring.cli", "fit", "--project", where)
         parts.append(Part("the fit", fitting, once=True, niceness=10, stop_seconds=5.0))
+    elif project.tracking.uri is not None or find_spec("mlflow") is not None:
+        parts.append(Part("the follower of MLflow", python("mainspring.lifecycle", where), niceness=10, delay=2.0))
     return parts
 
 

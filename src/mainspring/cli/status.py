@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mainspring import spec
 from mainspring.cli.options import interval, json_option, print_json, project_option
 from mainspring.errors import RegistryError
+
+if TYPE_CHECKING:
+    from mainspring.registry.desired import DesiredModel
 
 
 @click.command()
@@ -37,9 +40,16 @@ def status(folder: Path, as_json: bool) -> None:
     for model in models:
         evidence = model["evidence"] or f"none yet: mainspring fit {model['model']}"
         console.print(f"{model['model']}: {evidence}", markup=False, soft_wrap=True)
+        if model["trial"]:
+            console.print(f"  [cyan]on trial[/]  {model['trial']}", soft_wrap=True)
+        for alarm in model["alarms"]:
+            console.print("  [yellow]alarm[/]  ", end="")
+            console.print(alarm["message"], markup=False, soft_wrap=True)
+    console.print("What happened: mainspring history. How live traffic differs: mainspring drift MODEL.", style="dim")
 
 
 def _model(project: spec.Project, name: str) -> dict[str, Any]:
+    from mainspring.monitoring import summary
     from mainspring.registry import desired, history, versions
 
     entry = desired.read(project.state).models.get(name)
@@ -47,9 +57,11 @@ def _model(project: spec.Project, name: str) -> dict[str, Any]:
     events = history.read(project.state, name)
     found: dict[str, Any] = {"model": name, "champion": None, "since": None, "metric": None, "score": None}
     found |= {"evidence": None, "versions": made, "last_event": events[-1] if events else None}
+    found |= {"trial": None, "alarms": []}
     if entry is None:
         return found
-    found |= {"champion": entry.champion, "since": entry.since}
+    found |= {"champion": entry.champion, "since": entry.since, "trial": _trial(entry)}
+    found["alarms"] = summary.read(project.state, name).alarms
     try:
         manifest = versions.load(project.state, name, entry.champion).manifest
     except RegistryError as error:
@@ -60,3 +72,13 @@ def _model(project: spec.Project, name: str) -> dict[str, Any]:
         "score": manifest.metrics.get(manifest.metric),
         "evidence": promoted[-1].detail if promoted else manifest.verdict["reason"],
     }
+
+
+def _trial(entry: DesiredModel) -> str | None:
+    """What is being tried in live traffic, in words."""
+    if entry.shadow is not None:
+        return f"version {entry.shadow} answers beside the champion, unheard"
+    return (
+        ", ".join(f"version {route.version} takes {route.share:.0%} of the traffic" for route in entry.routes[1:])
+        or None
+    )

@@ -1,4 +1,7 @@
-"""The follower's process: `python -m mainspring.lifecycle DIR` carries promotions over from MLflow till stopped."""
+"""The control plane beside a gateway: `python -m mainspring.lifecycle DIR [--control]`, till stopped.
+
+It carries promotions over from MLflow, and with `--control` it also monitors and renews.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,22 @@ from mainspring.lifecycle.follow import follow
 
 
 def main() -> None:
-    """Follow until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    stop = threading.Event()
+    folder, *options = sys.argv[1:]
+    project, stop = spec.load(folder), threading.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, lambda *_: stop.set())
-    follow(spec.load(sys.argv[1]), stop)
+    if "--control" not in options:
+        follow(project, stop)
+        return
+    from mainspring.lifecycle.controller import control
+
+    # A thread of its own, for an MLflow server that hangs must not hold up what watches the traffic.
+    follower = threading.Thread(target=follow, args=(project, stop), name="follower", daemon=True)
+    follower.start()
+    control(project, stop)
+    follower.join(5.0)
 
 
 main()

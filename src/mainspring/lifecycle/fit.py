@@ -20,15 +20,16 @@ from mainspring.errors import MainspringError, ParityError, RegistryError
 from mainspring.evaluation import parity
 from mainspring.evaluation.metrics import Predictions
 from mainspring.lifecycle import follow, judge, lineage, promote, report_page, reporting
-from mainspring.monitoring.profiles import profile
+from mainspring.monitoring import profiles
+from mainspring.monitoring.privacy import Private, conceal, concealed_schema
 from mainspring.registry import desired, history, tracking, versions
 from mainspring.registry.files import lock
 from mainspring.registry.versions import Golden, Lineage, Manifest, Version
 from mainspring.runtimes import golden
 from mainspring.runtimes.onnx import FILE_NAME, OnnxRuntime, Outputs
 from mainspring.runtimes.records import RecordCodec
-from mainspring.schema import Columns, Schema, label_text
-from mainspring.spec import Project
+from mainspring.schema import Schema, label_text
+from mainspring.spec import Project, TabularSpec
 from mainspring.tasks import tabular
 from mainspring.tasks.model import FittedModel
 from mainspring.tasks.search import Trial
@@ -38,12 +39,14 @@ TOLERANCE = 1e-5
 _GOLDEN_ROWS = 24
 _HARD_GOLDEN_ROWS = 72
 
-Outcome = Literal["promoted", "kept", "unchanged", "failed"]
+Outcome = Literal["promoted", "trial", "kept", "unchanged", "failed"]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one model. `kept`: a version was made, and the gate did not let it through."""
+    """What became of one model. `kept`: a version was made, and the gate did not let it through; `trial`: it did, and
+    the version has to show itself in live traffic.
+    """
 
     model: str
     outcome: Outcome
@@ -52,6 +55,20 @@ class Result:
     seconds: float = 0.0
     verdict: dict[str, Any] | None = None
     metrics: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a version is made from: rows, the spec to fit by, and, of a renewal, how its rows were chosen.
+
+    `newest` is (n,) bool: rows of live traffic. Where enough of them are held out, these alone are judged on, for they
+    tell what the world is like now.
+    """
+
+    dataset: Dataset
+    spec: TabularSpec
+    policy: dict[str, Any] | None = None
+    newest: np.ndarray | None = None
 
 
 class Watcher:
@@ -104,18 +121,24 @@ def _fit(project: Project, model: str, force: bool, watcher: Watcher, began: flo
     if same and not force:
         return _unchanged(project, same[-1], began)
     if store:
-        _catch_up(project, store, model, watcher)
+        catch_up(project, store, model, watcher)
     with versions.staging(project.state, model) as staged:
-        version = _make(project, model, dataset, print_of_now, staged, watcher)
-    detail = f"{version.manifest.candidate}: {version.manifest.verdict['reason']}"
-    history.append(project.state, model, "fit", version.name, detail, decision=version.manifest.verdict["decision"])
-    if store:
-        watcher.step(model, "recording in MLflow")
-        store.record(version)
+        version = make(project, model, Material(dataset, project.models[model]), print_of_now, staged, watcher)
+    record(project, version, store, watcher)
     return _conclude(project, version, store, time.perf_counter() - began)
 
 
-def _catch_up(project: Project, store: tracking.Tracking, model: str, watcher: Watcher) -> None:
+def record(project: Project, version: Version, store: tracking.Tracking | None, watcher: Watcher) -> None:
+    """Note a new version in the history and in MLflow."""
+    manifest = version.manifest
+    detail = f"{manifest.candidate}: {manifest.verdict['reason']}"
+    history.append(project.state, manifest.model, "fit", version.name, detail, decision=manifest.verdict["decision"])
+    if store:
+        watcher.step(manifest.model, "recording in MLflow")
+        store.record(version)
+
+
+def catch_up(project: Project, store: tracking.Tracking, model: str, watcher: Watcher) -> None:
     """Judge against the champion that MLflow names: its alias may have been moved while nothing followed it."""
     try:
         follow.follow_once(project, store, model)
@@ -127,7 +150,9 @@ def _unchanged(project: Project, version: Version, began: float) -> Result:
     """Nothing to fit; but a fit that was killed before its promotion is carried to its end."""
     model, name = version.manifest.model, version.name
     champion = desired.read(project.state).champion(model)
-    promoted = {event.version for event in history.read(project.state, model) if event.kind in history.CHAMPION_CHANGES}
+    # A version that was tried in live traffic has its promotion decided there.
+    decided = (*history.CHAMPION_CHANGES, "rollout")
+    promoted = {event.version for event in history.read(project.state, model) if event.kind in decided}
     against = "baseline" if champion is None else f"version {champion}"
     verdict = version.manifest.verdict
     if verdict["decision"] == "promote" and name not in promoted and verdict["against"] == against:
@@ -140,7 +165,7 @@ def _unchanged(project: Project, version: Version, began: float) -> Result:
 def _conclude(project: Project, version: Version, store: tracking.Tracking | None, seconds: float) -> Result:
     manifest = version.manifest
     if manifest.verdict["decision"] == "promote":
-        promote.promote(project, manifest.model, version.name, reason=manifest.verdict["reason"])
+        promote.promote(project, manifest.model, version.name, reason=manifest.verdict["reason"], watched=True)
         outcome: Outcome = "promoted"
     else:
         if store:
@@ -150,14 +175,22 @@ def _conclude(project: Project, version: Version, store: tracking.Tracking | Non
     return Result(manifest.model, outcome, version.name, reason, seconds, manifest.verdict, manifest.metrics)
 
 
-def _make(
-    project: Project, model: str, dataset: Dataset, print_of_now: lineage.Fingerprint, staged: Path, watcher: Watcher
+def make(
+    project: Project,
+    model: str,
+    material: Material,
+    print_of_now: lineage.Fingerprint,
+    staged: Path,
+    watcher: Watcher,
 ) -> Version:
     """Fit, export, prove, judge, write down, publish."""
-    spec, began = project.models[model], time.perf_counter()
+    dataset, spec, began = material.dataset, material.spec, time.perf_counter()
     split = splits.hold_out(dataset, spec)
     held_out = split.is_holdout(dataset.table)
-    fit_side, holdout = dataset.take(~held_out), dataset.take(held_out)
+    judged = held_out
+    if material.newest is not None and (held_out & material.newest).sum() >= spec.monitor.rows:
+        judged = held_out & material.newest
+    fit_side, holdout = dataset.take(~held_out), dataset.take(judged)
     metric = tabular.metric_of(spec, dataset.schema)
     watcher.step(model, f"trying candidates on {len(fit_side):,} rows; {len(holdout):,} are held out")
     count = 0
@@ -183,9 +216,6 @@ def _make(
     else:
         verdict = judge.against_champion(project, model, champion, holdout, served, metric)
     (staged / versions.GOLDEN).write_bytes(msgspec.json.encode(_golden(fitted.model, runtime, holdout)))
-    inputs = {column.name: fit_side.columns[column.name] for column in schema.features}
-    reference = profile(inputs, schema, _output_columns(runtime.predict_in_chunks(inputs), schema))
-    (staged / versions.PROFILE).write_bytes(msgspec.json.encode(reference))
     manifest = Manifest(
         project=project.name,
         model=model,
@@ -201,6 +231,7 @@ def _make(
             fit_rows=len(fit_side),
             holdout_rows=len(holdout),
             split=msgspec.to_builtins(split),
+            policy=material.policy,
             seed=spec.seed,
             python=platform.python_version(),
             libraries=lineage.libraries(),
@@ -217,6 +248,19 @@ def _make(
     full = reporting.assemble(manifest, dataset, fitted, holdout, served, trivial, runtime, time.perf_counter() - began)
     (staged / versions.REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(full)))
     (staged / versions.REPORT_PAGE).write_text(report_page.render(full), encoding="utf-8")
+    private = Private.of(project, model)
+    reference = profiles.build(
+        concealed_schema(schema, private),
+        metric,
+        fit=conceal(fit_side.columns, private),
+        fit_truth=fit_side.truth,
+        held_out=conceal(holdout.columns, private),
+        outputs=outputs,
+        truth=holdout.truth,
+        importance={column.column: max(0.0, column.mean) for column in full.importance},
+        seed=spec.seed,
+    )
+    profiles.save(reference, staged)
     return versions.publish(staged, manifest)
 
 
@@ -295,15 +339,3 @@ def _as_outputs(predictions: Predictions, schema: Schema) -> Outputs:
         return Outputs(values=predictions.values)
     texts = np.array([label_text(label) for label in schema.target.labels], dtype=object)
     return Outputs(labels=texts[predictions.values], probabilities=predictions.probabilities)
-
-
-def _output_columns(outputs: Outputs, schema: Schema) -> Columns:
-    if outputs.values is not None:
-        return {"value": outputs.values}
-    assert outputs.labels is not None
-    assert outputs.probabilities is not None
-    named = {
-        f"probability:{label_text(label)}": outputs.probabilities[:, code]
-        for code, label in enumerate(schema.target.labels)
-    }
-    return {"label": outputs.labels, **named}

@@ -1,4 +1,6 @@
-"""Carry promotions that were made in MLflow over to desired state.
+"""Carry promotions that were made in MLflow over to desired state, and what happened over to MLflow.
+
+Each version in MLflow is tagged with the last alarm, renewal, trial and change of champion that it had to do with.
 
 This runs in a process of its own beside the gateway, for the gateway imports no MLflow. While MLflow does not answer,
 the gateways go on with what they have.
@@ -11,7 +13,8 @@ import threading
 
 from mainspring.errors import MainspringError, TrackingError
 from mainspring.lifecycle import promote
-from mainspring.registry import desired, tracking, versions
+from mainspring.registry import desired, history, tracking, versions
+from mainspring.registry.history import Event
 from mainspring.registry.tracking import Tracking
 from mainspring.spec import Project
 
@@ -22,6 +25,7 @@ _log = logging.getLogger(__name__)
 def follow(project: Project, stop: threading.Event) -> None:
     """Look at the aliases every half second until `stop` is set."""
     store: Tracking | None = None
+    told: dict[tuple[str, str, str], Event] = {}
     said: list[str] = []
     wait = SECONDS_BETWEEN
     while True:
@@ -31,6 +35,7 @@ def follow(project: Project, stop: threading.Event) -> None:
             if store is None:
                 return  # MLflow is not installed, so nobody can move an alias there
             said, wait = _follow_all(project, store), SECONDS_BETWEEN
+            _tell(project, store, told)
         except MainspringError as error:
             store, said, wait = None, [str(error)], 4 * SECONDS_BETWEEN
         for complaint in said:
@@ -51,6 +56,15 @@ def _follow_all(project: Project, store: Tracking) -> list[str]:
         except MainspringError as error:
             said.append(str(error))
     return said
+
+
+def _tell(project: Project, store: Tracking, told: dict[tuple[str, str, str], Event]) -> None:
+    """Tag versions with the last event of each kind; `told` has those that MLflow knows."""
+    last = {(event.model, event.version, event.kind): event for event in history.read(project.state)}
+    for (model, version, kind), event in last.items():
+        if model in project.models and version and kind != "fit" and told.get((model, version, kind)) != event:
+            store.tag(model, version, kind, f"{event.time} {event.detail}")
+            told[model, version, kind] = event
 
 
 def follow_once(project: Project, store: Tracking, model: str) -> bool:

@@ -23,8 +23,10 @@ def promotion_lock(project: Project) -> Iterator[None]:
         yield
 
 
-def promote(project: Project, model: str, version: str, *, reason: str, kind: EventKind = "promote") -> None:
-    """Make `version` the champion of `model`.
+def promote(
+    project: Project, model: str, version: str, *, reason: str, kind: EventKind = "promote", watched: bool = False
+) -> None:
+    """Make `version` the champion of `model`; `watched` puts it on probation: see `lifecycle.trials`.
 
     Raises:
         RegistryError: there is no such version, or its files are damaged.
@@ -38,15 +40,18 @@ def promote(project: Project, model: str, version: str, *, reason: str, kind: Ev
         if store:
             store.record(found)
             store.set_alias(model, tracking.CHAMPION, version)
-        apply(project, model, version, reason=reason, kind=kind)
+        apply(project, model, version, reason=reason, kind=kind, watched=watched)
 
 
-def apply(project: Project, model: str, version: str, *, reason: str, kind: EventKind = "promote") -> None:
+def apply(
+    project: Project, model: str, version: str, *, reason: str, kind: EventKind = "promote", watched: bool = False
+) -> None:
     """Let the gateways follow a champion that MLflow knows already. Call it under `promotion_lock`."""
+    before = desired.read(project.state).champion(model)
     last = [event for event in history.read(project.state, model) if event.kind in history.CHAMPION_CHANGES]
     desired.set_champion(project.state, model, version)
     if not last or last[-1].version != version:
-        history.append(project.state, model, kind, version, reason)
+        history.append(project.state, model, kind, version, reason, before=before, watched=watched)
 
 
 def rollback(project: Project, model: str) -> str:

@@ -1,0 +1,51 @@
+"""`mainspring renew`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import click
+
+from mainspring import spec
+from mainspring.cli.fit import print_results, watcher
+from mainspring.cli.options import PROMOTED_NOTHING, json_option, print_json, project_option
+from mainspring.errors import require
+
+
+@click.command()
+@click.argument("models", nargs=-1)
+@click.option("--reason", help='Why, for the history.  [default: what the monitoring says, or "by hand"]')
+@click.option("--since", type=int, help="When the world changed: microseconds since 1970 UTC.  [default: the alarm's]")
+@project_option
+@json_option
+def renew(models: tuple[str, ...], reason: str | None, since: int | None, folder: Path, as_json: bool) -> None:
+    """One turn of the loop: look for drift, fit a challenger, judge it, let it in if the gate says so.
+
+    Without MODELS, all that have a champion. It renews also where nothing has moved: you asked.
+    """
+    from rich.console import Console
+
+    project = spec.load(folder)
+    for model in models:
+        project.model(model)
+    require("sklearn", "tabular")
+    from mainspring.lifecycle.monitor import alarms_now
+    from mainspring.lifecycle.renew import renew as renew_model
+    from mainspring.registry import desired
+
+    told, results = watcher(Console(stderr=True, highlight=False)), []
+    for model in models or desired.read(project.state).models:
+        alarms = [] if reason else alarms_now(project, model)
+        why = reason or (alarms[0].message if alarms else "by hand")
+        changed = since if since is not None or not alarms else min(alarm.since for alarm in alarms)
+        results.append(renew_model(project, model, reason=why, since=changed, watcher=told))
+    if as_json:
+        print_json({"models": [dataclasses.asdict(result) for result in results]})
+    else:
+        print_results(Console(highlight=False), project, results)
+    if any(result.outcome == "failed" for result in results):
+        sys.exit(1)
+    if any(result.outcome == "kept" for result in results):
+        sys.exit(PROMOTED_NOTHING)
