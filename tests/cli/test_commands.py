@@ -13,7 +13,23 @@ from projects import CHEAP, make_project, make_rows, publish, respecify, write_r
 from mainspring import spec
 from mainspring.registry import desired, versions
 
-COMMANDS = ["init", "fit", "evaluate", "promote", "rollback", "serve", "up", "predict", "status", "keys", "doctor"]
+COMMANDS = [
+    "init",
+    "fit",
+    "evaluate",
+    "promote",
+    "rollback",
+    "replay",
+    "serve",
+    "up",
+    "renew",
+    "drift",
+    "predict",
+    "status",
+    "history",
+    "keys",
+    "doctor",
+]
 HEAVY = {"numpy", "mlflow", "sklearn", "pyarrow", "onnxruntime", "fastapi"}
 RECORD = {"size": 2.0, "heat": 0.5, "plan": "a"}
 

@@ -17,7 +17,7 @@ from mainspring.spec import ClassificationSpec, TabularSpec
 from mainspring.tasks.candidates import KINDS
 from mainspring.tasks.features import fit_transform
 from mainspring.tasks.model import Calibration, FittedModel, decide
-from mainspring.tasks.search import Fold, Rows, Search, Trial, fit_member, predictions, prepare, search
+from mainspring.tasks.search import Fold, Rows, Search, Trial, fit_member, predictions, prepare, run_trial, search
 
 SEARCH_ROWS = 40_000
 _LEARNING_SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
@@ -62,17 +62,19 @@ def metric_of(spec: TabularSpec, schema: Schema) -> str:
     return getattr(spec, "metric", None) or default_metric(schema)
 
 
-def fit(dataset: Dataset, spec: TabularSpec, *, progress: Progress = lambda trial, best: None) -> Fitted:
+def fit(
+    dataset: Dataset,
+    spec: TabularSpec,
+    *,
+    progress: Progress = lambda trial, best: None,
+    learning_curve: bool = True,
+) -> Fitted:
     """Fit the best candidate on all rows of `dataset`, which must be the fit side of the split alone.
 
     Raises:
         DataError: there is nothing to learn from.
     """
-    features = tuple(column for column in dataset.schema.features if column.kind != "identifier")
-    if not features:
-        raise DataError("no column is left to learn from: see what was dropped, and override kinds in the spec")
-    schema = Schema(features, dataset.schema.target)
-    metric = metric_of(spec, schema)
+    schema, metric = _inputs(dataset), metric_of(spec, dataset.schema)
     some = _searched(dataset)
     rows = _rows(some, schema, spec)
     folds = prepare(rows, _folds(some, spec), spec.seed)
@@ -86,6 +88,42 @@ def fit(dataset: Dataset, spec: TabularSpec, *, progress: Progress = lambda tria
         seed=spec.seed,
         progress=progress,
     )
+    curve = _learning_curve(rows, folds, found, metric, spec.seed) if learning_curve else ()
+    return _fitted(dataset, spec, schema, rows, found, curve)
+
+
+def refit(dataset: Dataset, spec: TabularSpec, recipe: Search) -> Fitted:
+    """Fit what an earlier search chose, the same kinds with the same parameters and weights, on other rows.
+
+    Calibration, threshold and rounds of boosting are found anew, on the last fold alone (with `time`: the newest).
+
+    Raises:
+        DataError: there is nothing to learn from.
+    """
+    schema, metric = _inputs(dataset), metric_of(spec, dataset.schema)
+    some = _searched(dataset)
+    rows = _rows(some, schema, spec)
+    folds = prepare(rows, _folds(some, spec)[-1:], spec.seed)
+    chosen = tuple(
+        (run_trial(KINDS[trial.kind], trial.parameters, rows, folds, metric, seed=spec.seed), weight)
+        for trial, weight in recipe.chosen
+    )
+    out_of_fold = np.asarray(sum(weight * trial.out_of_fold for trial, weight in chosen))
+    found = Search(metric, tuple(trial for trial, _ in chosen), chosen, out_of_fold)
+    return _fitted(dataset, spec, schema, rows, found, ())
+
+
+def _inputs(dataset: Dataset) -> Schema:
+    features = tuple(column for column in dataset.schema.features if column.kind != "identifier")
+    if not features:
+        raise DataError("no column is left to learn from: see what was dropped, and override kinds in the spec")
+    return Schema(features, dataset.schema.target)
+
+
+def _fitted(
+    dataset: Dataset, spec: TabularSpec, schema: Schema, rows: Rows, found: Search, curve: tuple[LearningPoint, ...]
+) -> Fitted:
+    """Calibrate and decide on rows out of fold, and fit the chosen members on all of `dataset`."""
     known = ~np.isnan(found.out_of_fold[:, 0])
     held_out, truth = found.out_of_fold[known], rows.truth[known]
     calibration = threshold = None
@@ -93,15 +131,15 @@ def fit(dataset: Dataset, spec: TabularSpec, *, progress: Progress = lambda tria
         calibration = Calibration.fit(held_out, truth)
         held_out = calibration.apply(held_out)
         if rows.classes == 2:
-            threshold = threshold_for(metric, truth, held_out[:, 1])
+            threshold = threshold_for(found.metric, truth, held_out[:, 1])
     model = _final(dataset, schema, spec, found)
     return Fitted(
         model=replace(model, calibration=calibration, threshold=threshold),
-        metric=metric,
+        metric=found.metric,
         search=found,
         out_of_fold=decide(held_out, threshold) if rows.classes else predictions(held_out, 0),
         out_of_fold_truth=truth,
-        learning_curve=_learning_curve(rows, folds, found, metric, spec.seed),
+        learning_curve=curve,
     )
 
 
