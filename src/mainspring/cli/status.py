@@ -44,7 +44,7 @@ def status(folder: Path, as_json: bool) -> None:
             console.print(f"  [cyan]on trial[/]  {model['trial']}", soft_wrap=True)
         for alarm in model["alarms"]:
             console.print("  [yellow]alarm[/]  ", end="")
-            console.print(alarm["message"], markup=False, soft_wrap=True)
+            console.print(alarm.message, markup=False, soft_wrap=True)
     console.print("What happened: mainspring history. How live traffic differs: mainspring drift MODEL.", style="dim")
 
 

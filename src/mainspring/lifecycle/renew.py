@@ -85,7 +85,7 @@ def _renew(project: Project, model: str, since: int | None, watcher: Watcher, be
     if store:
         fit.catch_up(project, store, model, watcher)
     for version in versions.load_all(project.state, model):
-        if print_of_now.matches(version) and version.manifest.lineage.policy == material.policy:
+        if print_of_now.matches(version) and _rows(version.manifest.lineage.policy) == _rows(material.policy):
             message = f"no row has come since version {version.name} was fitted on the same: nothing to renew with"
             return Result(model, "unchanged", version.name, message, time.perf_counter() - began)
     with versions.staging(project.state, model) as staged:
@@ -137,11 +137,17 @@ def _chosen(
     described: dict[str, Any] = {"data": policy.data, "from": start}
     if live is not None and live.num_rows:
         described["live"] = table_fingerprint(live)
-    own = {"candidates": policy.candidates, "budget": policy.budget}
-    changed = spec.model_copy(update={key: value for key, value in own.items() if value is not None})
+    own: dict[str, Any] = {"candidates": policy.candidates, "budget": policy.budget}
     if dataset.time is not None:
-        changed = changed.model_copy(update={"holdout": share_to_judge_by(dataset.time, seen_until, spec.holdout)})
+        own["holdout"] = share_to_judge_by(dataset.time, seen_until, spec.holdout)
+    changed = spec.model_copy(update={key: value for key, value in own.items() if value is not None})
+    described |= changed.model_dump(include={key for key, value in own.items() if value is not None}, mode="json")
     return Material(dataset, changed, described, dataset.live)
+
+
+def _rows(policy: dict[str, Any] | None) -> tuple[Any, Any]:
+    """What a policy says of the rows: from when on, and which live ones. A fit's, which is None: all, and no live."""
+    return (policy.get("from"), policy.get("live")) if policy else (None, None)
 
 
 def share_to_judge_by(times: np.ndarray, seen_until: int, holdout: float) -> float:

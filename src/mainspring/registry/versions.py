@@ -5,6 +5,7 @@
         model.onnx        what is served
         golden.json       requests with the answers that a gateway must reproduce before this version goes live
         profile.json      how the inputs and outputs looked at fit: what drift is measured against
+        reference.parquet up to 4,000 rows that it was fitted on
         report.json, report.html
 
 It is written to a hidden folder beside, synced, and renamed, so that a version is whole or not there.

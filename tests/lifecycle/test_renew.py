@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from projects import make_rows, respecify, write_rows
+
+from mainspring.errors import BusyError, SpecError
+from mainspring.lifecycle import trials
+from mainspring.lifecycle.renew import renew, share_to_judge_by
+from mainspring.registry import desired, history, versions
+from mainspring.registry.files import lock
+
+DAY = 86_400_000_000
+
+
+def events(project, kind):
+    return [event for event in history.read(project.state, "late") if event.kind == kind]
+
+
+def test_a_better_challenger_is_promoted_and_put_on_probation(poor, copy_of):
+    project = copy_of(poor)
+    result = renew(project, "late", reason="size moved")
+    assert (result.outcome, result.version) == ("promoted", "3"), result.message
+    assert desired.read(project.state).champion("late") == "3"
+    begin, end = events(project, "renew")
+    assert (begin.detail, begin.data["phase"]) == ("size moved", "begin")
+    assert (end.version, end.data["phase"]) == ("3", "end")
+    assert end.detail.startswith("promoted: roc_auc")
+    trial = trials.current(desired.read(project.state).models["late"], history.read(project.state, "late"))
+    assert (trial.kind, trial.champion, trial.challenger) == ("probation", "2", "3")
+
+
+def test_nothing_new_is_nothing_to_renew_with(poor, copy_of):
+    project = copy_of(poor)
+    renew(project, "late", reason="by hand")
+    again = renew(project, "late", reason="by hand")
+    assert (again.outcome, again.version) == ("unchanged", "3")
+    assert versions.names(project.state, "late") == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("rollout", ["canary", "shadow"])
+def test_a_challenger_can_be_tried_first(poor, copy_of, rollout):
+    project = respecify(copy_of(poor), ("budget = 1", f'budget = 1\nrenew = {{ rollout = "{rollout}", share = 0.25 }}'))
+    result = renew(project, "late", reason="by hand")
+    assert (result.outcome, result.version) == ("trial", "3"), result.message
+    live = desired.read(project.state).models["late"]
+    assert live.champion == "2"
+    if rollout == "canary":
+        assert [(route.version, route.share) for route in live.routes] == [("2", 0.75), ("3", 0.25)]
+    else:
+        assert live.shadow == "3"
+    assert trials.look(project, "late").decision == "go on"
+    assert desired.read(project.state).models["late"] == live
+    [begun] = events(project, "rollout")
+    assert (begun.version, begun.data["phase"], begun.data["rollout"]) == ("3", "begin", rollout)
+
+
+def test_a_trial_without_traffic_ends_without_a_promotion(poor, copy_of):
+    spec = ("budget = 1", 'budget = 1\nrenew = { rollout = "canary", trial = "1ms" }')
+    project = respecify(copy_of(poor), spec)
+    renew(project, "late", reason="by hand")
+    time.sleep(0.05)  # many trials of a millisecond
+    assert trials.look(project, "late").decision == "roll back"
+    live = desired.read(project.state).models["late"]
+    assert (live.champion, len(live.routes)) == ("2", 1)
+    assert events(project, "rollout")[-1].data["outcome"] == "rolled back"
+
+
+def test_a_failure_is_noted_and_changes_nothing(poor, copy_of):
+    project = copy_of(poor)
+    (project.folder / "orders.csv").unlink()
+    result = renew(project, "late", reason="by hand")
+    assert result.outcome == "failed"
+    assert "orders.csv" in result.message
+    assert events(project, "renew")[-1].detail.startswith("failed: ")
+    assert desired.read(project.state).champion("late") == "2"
+
+
+def test_one_renewal_of_a_model_at_a_time(fitted):
+    path = versions.models_folder(fitted.state, "late") / ".fit.lock"
+    with lock(path, what="a fit of late"), pytest.raises(BusyError, match="a fit of late is already under way"):
+        renew(fitted, "late", reason="by hand")
+    assert events(fitted, "renew") == []
+
+
+def test_a_model_without_a_champion_has_nothing_to_renew(fitted):
+    (fitted.state / "desired.json").unlink()
+    assert "no champion to renew yet" in renew(fitted, "late", reason="by hand").message
+
+
+def test_a_policy_of_time_needs_a_time(fitted):
+    project = respecify(fitted, ("budget = 2", 'budget = 2\nrenew = { data = "window", window = "9d" }'))
+    with pytest.raises(SpecError, match=r"models\.late\.renew\.data: 'window' needs models\.late\.time"):
+        renew(project, "late", reason="by hand")
+
+
+def test_of_dated_rows_the_newest_alone_are_held_out():
+    times = np.arange(10_000) * DAY
+    assert share_to_judge_by(times, seen_until=int(times[-1]), holdout=0.2) == 0.2  # nothing new
+    assert share_to_judge_by(times, seen_until=-1, holdout=0.3) == 0.3  # all of it
+    assert share_to_judge_by(times, seen_until=int(times[8999]), holdout=0.2) == 0.05  # half of few
+    assert share_to_judge_by(times, seen_until=int(times[4999]), holdout=0.5) == 0.25
+
+
+def test_more_data_is_more_to_learn_from(fitted):
+    write_rows(fitted.folder / "orders.csv", make_rows(600, seed=3))
+    result = renew(fitted, "late", reason="by hand")
+    assert result.outcome in ("promoted", "kept")
+    lineage = versions.load(fitted.state, "late", "2").manifest.lineage
+    assert (lineage.rows, lineage.policy) == (600, {"data": "all", "from": None})
