@@ -63,7 +63,7 @@ def test_all_three_protocols_are_logged_with_their_keys(serve):
     ]
     assert [answer.status_code for answer in asked] == [200] * 5
     one, two, three, four, five = (answer.headers["x-prediction-id"] for answer in asked)
-    assert logged(served, "fare", rows=7) == [
+    expected = [
         (one, "1", "live", "order 17"),
         (two, "1", "live", "order 17"),
         (f"{three}-0", "1", "live", "order 17-0"),
@@ -72,6 +72,7 @@ def test_all_three_protocols_are_logged_with_their_keys(serve):
         (f"{four}-1", "1", "live", "b"),
         (five, "1", "live", ""),
     ]
+    assert sorted(logged(served, "fare", rows=7)) == sorted(expected)  # one-row requests have frames of their own
     (frame, *_) = frames(served, PredictionFrame, "fare")
     assert np.frombuffer(frame.numbers["distance"])[0] == FARE_RECORD["distance"]
     value = asked[0].json()["predictions"][0]["value"]
