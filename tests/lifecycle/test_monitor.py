@@ -1,25 +1,22 @@
 from __future__ import annotations
 
-import asyncio
 import time
 
 import numpy as np
 import pytest
-from projects import make_rows, respecify
-from prometheus_client import CollectorRegistry, Counter
+from projects import respecify
 
 from mainspring.errors import BusyError
 from mainspring.lifecycle import monitor
 from mainspring.lifecycle.monitor import Monitor, windows
 from mainspring.monitoring import summary
 from mainspring.monitoring.observations import Rows
-from mainspring.registry import history, versions
+from mainspring.registry import history
 from mainspring.registry.files import lock
-from mainspring.runtimes.onnx import FILE_NAME, OnnxRuntime, Outputs
-from mainspring.runtimes.records import RecordCodec
-from mainspring.serving.ids import new_id
-from mainspring.serving.prediction_log import PredictionLog
+from mainspring.runtimes.onnx import Outputs
 from mainspring.spec import Window
+
+from .live import answer, label_all, records
 
 WATCHED = ("budget = 2", "budget = 2\nmonitor = { window = 250, rows = 100, significance = 0.001 }")
 SECOND = 1_000_000
@@ -51,35 +48,23 @@ def test_windows_by_time_follow_one_another_and_may_be_empty():
     ]
 
 
+def test_labels_that_come_late_are_looked_at_when_they_have_come(fitted):
+    """A window of time is over for labels when a later row has its label, not when the clock says so."""
+    project = respecify(fitted, ("budget = 2", 'budget = 2\nmonitor = { window = "1s", rows = 100 }'))
+    answer(project, records(400, seed=15))
+    long_after = later() + 3600 * SECOND
+    assert not [report for report in Monitor(project, "late").look(long_after).reports if report.labelled]
+    time.sleep(1.5)
+    answer(project, records(50, seed=16), labelled=True)  # the first label of all
+    label_all(project)
+    found = [report for report in Monitor(project, "late").look(long_after).reports if report.labelled]
+    assert sum(report.labelled for report in found) == 400
+    assert {finding.subject for report in found for finding in report.findings} == {"label", "performance"}
+
+
 def test_a_window_that_is_not_over_waits():
     assert cut([SECOND], Window(seconds=2.0), start=SECOND // 2, now=2 * SECOND) == []
     assert cut([], Window(seconds=2.0), start=0, now=9 * SECOND) == []
-
-
-def answer(project, records, labels=()):
-    """Log live traffic as a gateway would: the champion's answers, and feedback for the first of them."""
-    version = versions.load(project.state, "late", "1")
-    schema = version.manifest.schema
-    runtime, codec = OnnxRuntime(version.file(FILE_NAME), schema), RecordCodec(schema)
-    registry = CollectorRegistry()
-    counters = [Counter(name, name, ("model",), registry=registry) for name in ("dropped", "written")]
-
-    async def write():
-        log = PredictionLog(project, *counters)
-        ids = []
-        for begin in range(0, len(records), 50):
-            columns, _ = codec.convert(records[begin : begin + 50])
-            ids.append(new_id())
-            log.add("late", "1", ids[-1], time.time(), (), columns, runtime.predict(columns))
-        await log.close()
-        return ids
-
-    return asyncio.run(write())
-
-
-def records(count, seed, shift=0.0):
-    rows = make_rows(count, seed)
-    return [{"size": row["size"] + shift, "heat": row["heat"], "plan": row["plan"]} for row in rows]
 
 
 @pytest.fixture

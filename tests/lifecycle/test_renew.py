@@ -4,13 +4,15 @@ import time
 
 import numpy as np
 import pytest
-from projects import make_rows, respecify, write_rows
+from projects import make_project, make_rows, respecify, write_rows
 
 from mainspring.errors import BusyError, SpecError
 from mainspring.lifecycle import trials
 from mainspring.lifecycle.renew import renew, share_to_judge_by
 from mainspring.registry import desired, history, versions
 from mainspring.registry.files import lock
+
+from .live import answer, records
 
 DAY = 86_400_000_000
 
@@ -85,9 +87,15 @@ def test_one_renewal_of_a_model_at_a_time(fitted):
     assert events(fitted, "renew") == []
 
 
-def test_a_model_without_a_champion_has_nothing_to_renew(fitted):
+def test_a_model_without_a_champion_has_nothing_to_renew(tmp_path):
+    project = make_project(tmp_path / "orders")
+    assert "no champion to renew yet" in renew(project, "late", reason="by hand").message
+
+
+def test_a_champion_that_only_mlflow_knows_is_the_one_to_beat(fitted):
     (fitted.state / "desired.json").unlink()
-    assert "no champion to renew yet" in renew(fitted, "late", reason="by hand").message
+    renew(fitted, "late", reason="by hand")
+    assert desired.read(fitted.state).champion("late") == "1"
 
 
 def test_a_policy_of_time_needs_a_time(fitted):
@@ -102,6 +110,17 @@ def test_of_dated_rows_the_newest_alone_are_held_out():
     assert share_to_judge_by(times, seen_until=-1, holdout=0.3) == 0.3  # all of it
     assert share_to_judge_by(times, seen_until=int(times[8999]), holdout=0.2) == 0.05  # half of few
     assert share_to_judge_by(times, seen_until=int(times[4999]), holdout=0.5) == 0.25
+
+
+@pytest.mark.parametrize("private", ["hash", "drop"])
+def test_a_private_column_is_never_learned_from_as_the_log_has_it(fitted, private):
+    project = respecify(fitted, ("budget = 2", f'budget = 2\ncolumns = {{ plan = {{ private = "{private}" }} }}'))
+    answer(project, records(400, seed=17), labelled=True)
+    result = renew(project, "late", reason="by hand")
+    assert result.outcome in ("promoted", "kept"), result.message
+    manifest = versions.load(project.state, "late", "2").manifest
+    assert manifest.lineage.rows > 600  # live rows were learned from
+    assert set(manifest.schema.feature("plan").levels) == {"a", "b", "c"}
 
 
 def test_more_data_is_more_to_learn_from(fitted):

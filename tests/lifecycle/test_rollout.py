@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mainspring.evaluation.sequential import Moments
-from mainspring.lifecycle.rollout import Check, Evidence, Judgement, Side, judge
+from mainspring.lifecycle.evidence import Evidence, Side
+from mainspring.lifecycle.rollout import Check, Judgement, judge
 from mainspring.spec import GateSpec, RenewSpec
 
 GATE = GateSpec()

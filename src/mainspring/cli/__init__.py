@@ -75,8 +75,8 @@ def main() -> None:
     """The entry point: our own errors are messages, not tracebacks."""
     from mainspring.errors import MainspringError, SpecError
 
-    # Threads of XGBoost and scikit-learn that wait for each other must sleep, not spin: on a machine that also serves,
-    # spinning makes a fit ten times slower. Read when those libraries are loaded.
+    # Threads of XGBoost and scikit-learn that wait for each other must sleep, not spin: where a gateway wants
+    # the processors too, spinning makes a fit several times slower. Read when those libraries are loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         cli.main(prog_name="mainspring")

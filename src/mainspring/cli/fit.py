@@ -46,10 +46,17 @@ def fit(models: tuple[str, ...], force: bool, folder: Path, as_json: bool) -> No
 
     console = Console(stderr=True, highlight=False)
     results = fit_models(project, models, force=force, watcher=watcher(console))
+    conclude(project, results, as_json)
+
+
+def conclude(project: spec.Project, results: list[Result], as_json: bool) -> None:
+    """Print what became of each model, and end with the exit code that says so."""
+    from rich.console import Console
+
     if as_json:
         print_json({"models": [dataclasses.asdict(result) for result in results]})
     else:
-        print_results(Console(highlight=False), project, results)
+        _print(Console(highlight=False), project, results)
     if any(result.outcome == "failed" for result in results):
         sys.exit(1)
     if any(result.outcome == "kept" for result in results):
@@ -78,8 +85,7 @@ def watcher(console: Console) -> Watcher:
     return Printer()
 
 
-def print_results(console: Console, project: spec.Project, results: list[Result]) -> None:
-    """What became of each model."""
+def _print(console: Console, project: spec.Project, results: list[Result]) -> None:
     for result in results:
         version = f" version {result.version}" if result.version else ""
         console.print(f"\n{_MARKS[result.outcome]}[/]  [bold]{result.model}[/bold]{version}  ({result.seconds:.1f} s)")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import sys
 from pathlib import Path
 
 import click
 
 from mainspring import spec
-from mainspring.cli.fit import print_results, watcher
-from mainspring.cli.options import PROMOTED_NOTHING, json_option, print_json, project_option
+from mainspring.cli.fit import conclude, watcher
+from mainspring.cli.options import json_option, project_option
 from mainspring.errors import require
 
 
@@ -41,11 +39,4 @@ def renew(models: tuple[str, ...], reason: str | None, since: int | None, folder
         why = reason or (alarms[0].message if alarms else "by hand")
         changed = since if since is not None or not alarms else min(alarm.since for alarm in alarms)
         results.append(renew_model(project, model, reason=why, since=changed, watcher=told))
-    if as_json:
-        print_json({"models": [dataclasses.asdict(result) for result in results]})
-    else:
-        print_results(Console(highlight=False), project, results)
-    if any(result.outcome == "failed" for result in results):
-        sys.exit(1)
-    if any(result.outcome == "kept" for result in results):
-        sys.exit(PROMOTED_NOTHING)
+    conclude(project, results, as_json)

@@ -23,6 +23,7 @@ from mainspring.lifecycle import trials
 from mainspring.lifecycle.due import due
 from mainspring.lifecycle.monitor import Monitor
 from mainspring.monitoring import rotation
+from mainspring.monitoring.observations import Alarm
 from mainspring.registry import desired, history
 from mainspring.registry.files import lock
 from mainspring.spec import Project
@@ -50,7 +51,7 @@ def control(project: Project, stop: threading.Event) -> None:
 
 
 class Controller:
-    """Looks after all models of `project`; with `[log] enabled = false` there is nothing to look at."""
+    """Looks after all models of `project`. With `[log] enabled = false` only the schedule begins renewals."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -58,6 +59,7 @@ class Controller:
         self._renewals: dict[str, subprocess.Popen[bytes]] = {}
         self._rotated = 0.0
         self._judged: dict[str, float] = {}
+        self._alarms: dict[str, list[Alarm]] = {}
         self._complaints: dict[str, str] = {}
 
     def run(self, stop: threading.Event) -> None:
@@ -82,20 +84,26 @@ class Controller:
             self._rotated = time.monotonic()
             self._safely("the prediction log", lambda: rotation.rotate(self._project))
         for model in self._project.models:
-            self._safely(model, partial(self._look_after, model))
+            self._safely(f"the trial of {model}", partial(self._judge, model))
+            if self._project.log.enabled:
+                self._safely(f"the monitoring of {model}", partial(self._monitor, model))
+            self._safely(f"the renewal of {model}", partial(self._renew, model))
 
-    def _look_after(self, model: str) -> None:
-        live = desired.read(self._project.state).models.get(model)
-        if live is None or not self._project.log.enabled:
-            return
-        alarms = self._monitors[model].look().alarms
+    def _judge(self, model: str) -> None:
         if time.monotonic() - self._judged.get(model, 0.0) > _JUDGEMENT_SECONDS:
             self._judged[model] = time.monotonic()
             trials.look(self._project, model)
-        if self._is_renewing(model):
+
+    def _monitor(self, model: str) -> None:
+        self._alarms[model] = []  # what cannot be looked at now is no reason for a renewal
+        self._alarms[model] = self._monitors[model].look().alarms
+
+    def _renew(self, model: str) -> None:
+        live = desired.read(self._project.state).models.get(model)
+        if live is None or self._is_renewing(model):
             return
         policy, events = self._project.models[model].renew, history.read(self._project.state, model)
-        found = due(policy, live, events, alarms, datetime.now(UTC))
+        found = due(policy, live, events, self._alarms.get(model, []), datetime.now(UTC))
         if found:
             _log.warning("%s is renewed: %s", model, found.reason)
             self._renewals[model] = _start_renewal(self._project, model, found.reason, found.since)

@@ -6,7 +6,7 @@ What was found, and how far it got, lies in `.mainspring/monitor/MODEL/`, so tha
 
     state.json      how far each watch got, and its alarms
     reports.jsonl   the newest reports, one line a window
-    summary.json    active alarms and the last measured score, for the gateway's metrics
+    summary.json    the alarms that hold, for gateways and `status`
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mainspring.monitoring.privacy import Private, concealed_schema
 from mainspring.monitoring.summary import AlarmLine, Summary
 from mainspring.registry import desired, history, versions
 from mainspring.registry.files import lock, write_atomically
-from mainspring.spec import Project, Window
+from mainspring.spec import MonitorSpec, Project, Window
 
 MICROSECONDS = 1_000_000
 _MOST_REPORTS = 400
@@ -107,8 +107,11 @@ class Monitor:
         rows = logged.rows
         if labelled:
             rows = take(rows, ~np.isnan(rows.truth))
+        over = now - _SETTLE
+        if labelled:  # labels come late: a stretch of time is over when one of a later row has come
+            over = int(rows.time[-1]) if len(rows) else 0
         watch, reports, until = Watch(self._settings, progress.watch), [], progress.until
-        for window, end in windows(rows, self._settings.window, progress.until, now - _SETTLE):
+        for window, end in windows(rows, self._settings.window, progress.until, over):
             until = end
             if not len(window):
                 continue
@@ -182,7 +185,7 @@ def read_state(where: Path) -> State:
         return State()
 
 
-def active(settings: Any, state: State) -> list[Alarm]:
+def active(settings: MonitorSpec, state: State) -> list[Alarm]:
     """The alarms that hold, what matters most first."""
     alarms = [alarm for part in (state.all, state.labelled) for alarm in Watch(settings, part.watch).active]
     return sorted(alarms, key=lambda alarm: -alarm.finding.matters)

@@ -23,11 +23,11 @@ from mainspring.errors import DataError
 from mainspring.evaluation.metrics import METRICS, Predictions, score
 from mainspring.lifecycle.periods import MICROSECONDS, Period, moment, next_window
 from mainspring.lifecycle.refits import Fit, History
+from mainspring.lifecycle.renew import LEAST_ROWS
 from mainspring.lifecycle.replay_result import Event, PolicyName
 from mainspring.monitoring.observations import Alarm, Rows
 
 _DAY = 86_400 * MICROSECONDS
-LEAST_ROWS = 1000  # since a change, before which all history teaches more; as in a renewal
 
 
 @dataclass(frozen=True)

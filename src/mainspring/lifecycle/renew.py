@@ -24,13 +24,14 @@ from mainspring.errors import MainspringError, RegistryError
 from mainspring.lifecycle import fit, lineage, promote
 from mainspring.lifecycle.fit import Material, Result, Watcher
 from mainspring.monitoring import log
-from mainspring.monitoring.privacy import Private, concealed_schema
+from mainspring.monitoring.privacy import Private
 from mainspring.registry import desired, history, tracking, versions
 from mainspring.registry.files import lock
 from mainspring.registry.versions import Version
+from mainspring.schema import Schema
 from mainspring.spec import Project, TabularSpec
 
-_LEAST_ROWS = 1000  # since a change, before which all history teaches more
+LEAST_ROWS = 1000  # since a change, before which all history teaches more
 _ENOUGH_TO_JUDGE = 2000
 _MICROSECONDS = 1_000_000
 
@@ -71,6 +72,9 @@ def renew(
 
 
 def _renew(project: Project, model: str, since: int | None, watcher: Watcher, began: float) -> Result:
+    store = tracking.connect(project)
+    if store:
+        fit.catch_up(project, store, model, watcher)
     champion = desired.read(project.state).champion(model)
     if champion is None:
         raise RegistryError(f"{model} has no champion to renew yet: run `mainspring fit {model}`")
@@ -81,9 +85,6 @@ def _renew(project: Project, model: str, since: int | None, watcher: Watcher, be
     split = msgspec.convert(versions.load(project.state, model, champion).manifest.lineage.split, Split)
     material = _chosen(dataset, spec, live, since, split.seen_until, lambda note: watcher.note(model, note))
     print_of_now = lineage.fingerprint(project, model, dataset.fingerprint)
-    store = tracking.connect(project)
-    if store:
-        fit.catch_up(project, store, model, watcher)
     for version in versions.load_all(project.state, model):
         if print_of_now.matches(version) and _rows(version.manifest.lineage.policy) == _rows(material.policy):
             message = f"no row has come since version {version.name} was fitted on the same: nothing to renew with"
@@ -97,15 +98,16 @@ def _renew(project: Project, model: str, since: int | None, watcher: Watcher, be
 def _live_rows(project: Project, spec: TabularSpec, model: str, champion: str, watcher: Watcher) -> pa.Table | None:
     """Answered rows whose true label has come; None where the policy does not want them, or the data cannot have them.
 
-    A private column that the log has not kept as it was is missing in them.
+    A private column, which the log has not or only as a hash, is missing in them.
     """
     if not spec.renew.feedback:
         return None
     if spec.group is not None:
         watcher.note(model, f"live rows are not learned from: they have no {spec.group}, which keeps rows together")
         return None
-    manifest = versions.load(project.state, model, champion).manifest
-    schema = concealed_schema(manifest.schema, Private.of(project, model))
+    whole = versions.load(project.state, model, champion).manifest.schema
+    private = Private.of(project, model).rules
+    schema = Schema(tuple(column for column in whole.features if column.name not in private), whole.target)
     logged = log.read(project, model, schema)
     labelled = log.as_table(logged, schema, spec.time)
     if labelled.num_rows:
@@ -127,10 +129,10 @@ def _chosen(
         start = int(times.max() - policy.window * _MICROSECONDS)
     elif policy.data == "since-change" and times is not None and since is not None:
         rows = int((times >= since).sum())
-        if rows >= _LEAST_ROWS:
+        if rows >= LEAST_ROWS:
             start = since
         else:
-            note(f"only {rows:,} rows came since the change, fewer than {_LEAST_ROWS:,}: all history is used")
+            note(f"only {rows:,} rows came since the change, fewer than {LEAST_ROWS:,}: all history is used")
     if start is not None and times is not None:
         dataset = dataset.take(times >= start)
         note(f"{len(dataset):,} rows since {_day(start)} are used")

@@ -21,11 +21,9 @@ import msgspec
 
 from mainspring.evaluation import sequential
 from mainspring.evaluation.sequential import Interval, Moments, Share
-from mainspring.lifecycle.evidence import Evidence, Kind, Side, collect
+from mainspring.lifecycle.evidence import Evidence
 from mainspring.lifecycle.wording import count, duration, number
 from mainspring.spec import GateSpec, RenewSpec
-
-__all__ = ["Check", "Evidence", "Judgement", "Kind", "Side", "collect", "judge"]
 
 Decision = Literal["go on", "promote", "roll back"]
 Subject = Literal["errors", "duration", "loss"]

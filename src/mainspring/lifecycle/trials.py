@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mainspring.lifecycle import evidence, promote, rollout
-from mainspring.lifecycle.rollout import Judgement, Kind
+from mainspring.lifecycle.evidence import Kind
+from mainspring.lifecycle.rollout import Judgement
 from mainspring.registry import desired, history
 from mainspring.registry.desired import DesiredModel
 from mainspring.registry.history import Event
