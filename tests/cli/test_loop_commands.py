@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+from projects import make_rows, write_rows
+
 from mainspring.monitoring import summary
 from mainspring.monitoring.summary import AlarmLine, Summary
-from mainspring.registry import desired, history
+from mainspring.registry import desired, history, versions
 
-
-def in_folder(project):
-    return "--project", project.folder
+from .conftest import in_folder
 
 
 def test_history_tells_what_happened(fitted, mainspring):
@@ -20,6 +21,15 @@ def test_history_tells_what_happened(fitted, mainspring):
         assert text in shown.out
     found = mainspring("history", "--last", "2", "--json", *in_folder(fitted)).json
     assert [event["kind"] for event in found["events"]] == ["alarm", "renew"]
+
+
+def test_history_tells_a_verdict_once(fitted, mainspring):
+    shown = mainspring("history", "late", *in_folder(fitted)).out
+    assert "fit version 1" in shown
+    assert "promote version 1" in shown
+    assert shown.count("against 0.5") == 1
+    history.append(fitted.state, "late", "promote", "1", "another reason, and it is long enough for a line")
+    assert "another reason" in mainspring("history", "late", *in_folder(fitted)).out
 
 
 def test_history_of_no_model_is_misuse(fitted, mainspring):
@@ -48,3 +58,10 @@ def test_renew_without_new_rows_says_so(fitted, mainspring):
     shown = mainspring("renew", "late", *in_folder(fitted))
     assert "nothing to renew with" in shown.out
     assert shown.code == 0
+
+
+@pytest.mark.parametrize(("flags", "kept_from"), [([], "1"), (["--search"], None)])
+def test_renew_keeps_the_recipe_unless_a_search_is_asked_for(fitted, mainspring, flags, kept_from):
+    write_rows(fitted.folder / "orders.csv", make_rows(440, seed=3))
+    assert mainspring("renew", "late", *flags, *in_folder(fitted)).code in (0, 3)
+    assert versions.load(fitted.state, "late", "2").manifest.recipe.kept_from == kept_from

@@ -63,10 +63,14 @@ def replay(model: str, every: Any, start: int, label_delay: float, rows: int, fo
     from mainspring.lifecycle import replay as replaying
 
     progress = Console(stderr=True, highlight=False)
+    # A terminal has one line for each event; the page tells it whole.
+    width: dict[str, Any] = {"no_wrap": True, "overflow": "ellipsis"} if progress.is_terminal else {"soft_wrap": True}
+
+    def told(what: str) -> None:
+        progress.print(what, style="dim", markup=False, **width)
+
     settings = replaying.Settings(every, start, label_delay, rows)
-    found = replaying.replay(
-        project, model, settings, told=lambda what: progress.print(what, markup=False, soft_wrap=True, style="dim")
-    )
+    found = replaying.replay(project, model, settings, told=told)
     if as_json:
         print_json(found)
         return
