@@ -16,7 +16,7 @@ import numpy as np
 from mainspring import spec
 from mainspring.data import dataset
 from mainspring.data.splits import Split
-from mainspring.registry import versions
+from mainspring.registry import desired, versions
 from mainspring.registry.versions import Lineage, Manifest, Version
 from mainspring.schema import Column, Schema, Target
 from mainspring.spec import Project
@@ -118,6 +118,10 @@ def publish(state: Path, model: str = "late", graph: bytes = b"a graph", **manif
         (staged / versions.REPORT).write_bytes(msgspec.json.encode(report))
         (staged / versions.REPORT_PAGE).write_text("<p>a report</p>")
         return versions.publish(staged, Manifest(**{**known, **manifest}))
+
+
+def champion(project: Project, model: str = "late") -> str | None:
+    return desired.read(project.state).champion(model)
 
 
 def fit_side(project: Project, version: str = "1") -> np.ndarray:

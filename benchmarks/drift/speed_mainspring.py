@@ -1,8 +1,7 @@
-"""Mainspring on the same files: python speed_mainspring.py FOLDER fit|columns|window RESULT.json
+"""Mainspring on the same files: python speed_mainspring.py FOLDER fit|window RESULT.json
 
-`fit` builds the reference profile and saves it, as a fit does once. `columns` checks the live rows a column at a time,
-which is all that the tests of single columns need in memory. `window` has all live rows in memory at once, as
-monitoring has a window, and adds the test of all columns together and those of the outputs.
+`fit` builds the reference profile and saves it, as a fit does once. `window` reads the live rows in batches and does
+all of a window's tests: single columns, all columns together, the outputs, and the performance by the true labels.
 """
 
 import json
@@ -13,16 +12,16 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from speed_tables import BOOLEANS, CATEGORIES, NUMBERS
 
 from mainspring.data.conform import conform
-from mainspring.monitoring import observations, profiles
-from mainspring.monitoring.drift import examine_column
-from mainspring.monitoring.examine import examine, judge
-from mainspring.monitoring.tallies import watched
+from mainspring.monitoring import profiles
+from mainspring.monitoring.examine import Examination
+from mainspring.monitoring.observations import Rows
 from mainspring.runtimes.onnx import Outputs
-from mainspring.schema import Column, Columns, Schema, Target
+from mainspring.schema import Column, Schema, Target
 from mainspring.spec import MonitorSpec
 
 FEATURES = (
@@ -32,6 +31,8 @@ FEATURES = (
 )
 SCHEMA = Schema(FEATURES, Target(name="label", labels=(0, 1)))
 HELD_OUT = 0.2
+BATCH = 16_384  # rows
+VERSION = "version"  # the folder of what `fit` saves; the tables lie beside it
 
 
 class Clock:
@@ -48,9 +49,8 @@ class Clock:
         self._last = now
 
 
-def answers(rows: int) -> tuple[Outputs, np.ndarray]:
+def answers(rows: int, random: np.random.Generator) -> tuple[Outputs, np.ndarray]:
     """A model's outputs, and the truth."""
-    random = np.random.default_rng(0)
     probability = random.random(rows)
     labels = np.array(["0", "1"], object)[(probability > 0.5).astype(int)]
     truth = (random.random(rows) < probability).astype(np.int64)
@@ -62,56 +62,48 @@ def fit(folder: Path, clock: Clock) -> int:
     clock.was("read")
     rows = len(columns[NUMBERS[0]])
     few = round(HELD_OUT * rows)
-    outputs, truth = answers(few)
+    random = np.random.default_rng(0)
+    outputs, truth = answers(few, random)
     held_out = {name: values[-few:] for name, values in columns.items()}
     reference = profiles.build(
         SCHEMA,
         "roc_auc",
         fit=columns,
-        fit_truth=answers(rows)[1],
+        fit_truth=answers(rows, random)[1],
         held_out=held_out,
         outputs=outputs,
         truth=truth,
         importance={},
     )
-    profiles.save(reference, folder)
+    (folder / VERSION).mkdir(exist_ok=True)
+    profiles.save(reference, folder / VERSION)
     clock.was("check")
     return len(reference.profile.inputs)
 
 
-def columns(folder: Path, clock: Clock) -> int:
-    profile = msgspec.json.decode((folder / profiles.PROFILE).read_bytes(), type=profiles.Profile)
-    file = pq.ParquetFile(folder / "live.parquet")
-    clock.was("read")
-    findings = []
-    for column in FEATURES:
-        table = file.read(columns=[column.name], use_threads=False)
-        clock.was("read")
-        values = watched(conform(table, [column])[column.name], column.kind)
-        known = profile.inputs[column.name]
-        findings += examine_column(column.name, values, known, column.kind, matters=known.importance)
-        clock.was("check")
-    judged = judge(findings, MonitorSpec())
-    clock.was("check")
-    return len({finding.name for finding in judged})
-
-
 def window(folder: Path, clock: Clock) -> int:
-    profile = msgspec.json.decode((folder / profiles.PROFILE).read_bytes(), type=profiles.Profile)
-    sample = pq.read_table(folder / profiles.SAMPLE)
+    profile = msgspec.json.decode((folder / VERSION / profiles.PROFILE).read_bytes(), type=profiles.Profile)
+    sample = pq.read_table(folder / VERSION / profiles.SAMPLE)
     reference = profiles.Reference(profile, {name: sample[name].to_numpy() for name in sample.column_names})
-    inputs: Columns = conform(pq.read_table(folder / "live.parquet"), FEATURES)
-    clock.was("read")
-    rows = len(inputs[NUMBERS[0]])
-    outputs, truth = answers(rows)
-    live = observations.Rows(np.arange(rows), inputs, outputs, truth.astype(float))
-    report = examine(reference, SCHEMA, live, MonitorSpec(), version="1")
+    examination = Examination(reference, SCHEMA, MonitorSpec(), version="1")
+    random, seen = np.random.default_rng(1), 0
+    # Column chunks are streamed through a small buffer rather than read as a whole.
+    file = pq.ParquetFile(folder / "live.parquet", pre_buffer=False, buffer_size=65_536)
+    for batch in file.iter_batches(BATCH):
+        columns = conform(pa.table(batch), FEATURES)
+        clock.was("read")
+        time = np.arange(seen, seen + len(batch))
+        outputs, truth = answers(len(batch), random)
+        examination.add(Rows(time, columns, outputs, truth.astype(np.float64)))
+        seen += len(batch)
+        clock.was("check")
+    report = examination.report()
     clock.was("check")
     return len({finding.name for finding in report.findings} & set(profile.inputs))
 
 
 if __name__ == "__main__":
     clock = Clock()
-    checked = {"fit": fit, "columns": columns, "window": window}[sys.argv[2]](Path(sys.argv[1]), clock)
+    checked = {"fit": fit, "window": window}[sys.argv[2]](Path(sys.argv[1]), clock)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     Path(sys.argv[3]).write_text(json.dumps({"columns": checked, "peak_mb": peak, **clock.spent}))

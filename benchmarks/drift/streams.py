@@ -1,4 +1,4 @@
-"""Simulated traffic with a known change, or none: the same streams for every system, from the stream's number alone.
+"""Simulated traffic with a known change, or none: the same streams for every system, from a seed and a number alone.
 
 A stream is a reference of 8,000 rows and twelve windows of 1,000. Eight columns: two correlated normal numbers, a
 skewed one, one that is zero half of the time, one with holes; categories of three and of thirty levels; a boolean. The
@@ -89,9 +89,9 @@ class Stream:
     windows: list[Rows]
 
 
-def stream(shift: str, size: str, number: int) -> Stream:
+def stream(shift: str, size: str, number: int, seed: int) -> Stream:
     """The stream of this number, the same on every call. `shift` is of SHIFTS, or STATIONARY with any size."""
-    random = np.random.default_rng([zlib.crc32(f"{shift} {size}".encode()), number])
+    random = np.random.default_rng([seed, zlib.crc32(f"{shift} {size}".encode()), number])
     before = World()
     after = before if shift == STATIONARY else SHIFTS[shift][size]
     windows = [rows(before if place < CHANGE else after, WINDOW_ROWS, random) for place in range(WINDOWS)]

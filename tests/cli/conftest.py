@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from mainspring.spec import Project
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -22,6 +24,10 @@ class Ended:
     @property
     def json(self) -> Any:
         return json.loads(self.out)
+
+
+def in_folder(project: Project) -> tuple[str, Path]:
+    return "--project", project.folder
 
 
 @pytest.fixture(scope="session")

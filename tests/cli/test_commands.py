@@ -13,6 +13,8 @@ from projects import CHEAP, make_project, make_rows, publish, respecify, write_r
 from mainspring import spec
 from mainspring.registry import desired, versions
 
+from .conftest import in_folder
+
 COMMANDS = [
     "init",
     "fit",
@@ -32,10 +34,6 @@ COMMANDS = [
 ]
 HEAVY = {"numpy", "mlflow", "sklearn", "pyarrow", "onnxruntime", "fastapi"}
 RECORD = {"size": 2.0, "heat": 0.5, "plan": "a"}
-
-
-def in_folder(project):
-    return "--project", project.folder
 
 
 def test_help_lists_every_command_and_loads_no_library():
@@ -332,6 +330,15 @@ def test_keys(mainspring, fitted):
     assert mainspring("keys", "remove", "shop", *in_folder(fitted)).code == 0
     assert mainspring("keys", "remove", "shop", *in_folder(fitted)).code == 1
     assert mainspring("keys", "list", *in_folder(fitted)).out == "no keys are left: the gateway answers nobody\n"
+
+
+def test_a_file_that_cannot_be_written_is_a_message_and_no_traceback(mainspring, tmp_path):
+    project = make_project(tmp_path)
+    project.state.write_text("a file where the folder of the state should be")
+    ended = mainspring("keys", "create", "shop", *in_folder(project))
+    assert ended.code == 1
+    assert ended.err.startswith("mainspring: [Errno ")
+    assert len(ended.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

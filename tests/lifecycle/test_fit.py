@@ -8,18 +8,14 @@ import sys
 import msgspec
 import numpy as np
 import pytest
-from projects import CHEAP, TOML, fit_side, make_project, make_rows, publish, read_rows, respecify, write_rows
+from projects import CHEAP, TOML, champion, fit_side, make_project, make_rows, publish, read_rows, respecify, write_rows
 
 from mainspring import spec
 from mainspring.errors import RegistryError, SpecError
 from mainspring.lifecycle import promote
 from mainspring.lifecycle.fit import Watcher, fit
-from mainspring.registry import desired, history, tracking, versions
+from mainspring.registry import history, tracking, versions
 from mainspring.registry.files import lock, sha256
-
-
-def champion(project, model="late"):
-    return desired.read(project.state).champion(model)
 
 
 def names(project):

@@ -7,11 +7,11 @@ import subprocess
 import time
 
 import pytest
-from projects import TOML, wait_until
+from projects import TOML, champion, wait_until
 
 from mainspring import spec
 from mainspring.lifecycle import promote
-from mainspring.registry import desired, history, tracking, versions
+from mainspring.registry import history, tracking, versions
 
 pytest.importorskip("mlflow")
 from mlflow import MlflowClient
@@ -23,10 +23,6 @@ pytestmark = pytest.mark.slow
 def project(spoilt, copy_of):
     """Versions 1 (live) and 2."""
     return copy_of(spoilt)
-
-
-def champion(project, model="late"):
-    return desired.read(project.state).champion(model)
 
 
 def move(project, model, version):

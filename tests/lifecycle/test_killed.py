@@ -116,6 +116,26 @@ def test_a_promotion_killed_after_the_alias_is_carried_to_its_end(poor, copy_of)
     assert not follow_once(project, tracking.connect(project), "late")
 
 
+def test_a_promotion_killed_before_it_was_noted_is_noted(poor, copy_of):
+    """Negative: one that is noted is not noted again. Were it never, `rollback` would go back one version too far."""
+    project = copy_of(poor)
+    desired.set_champion(project.state, "late", "1")
+    assert promote.complete(project, "late")
+    last = history.read(project.state, "late")[-1]
+    assert (last.kind, last.version, last.data["before"]) == ("promote", "1", "2")
+    assert history.previous_champion(project.state, "late", "1") == "2"
+    assert not promote.complete(project, "late")
+    assert history.read(project.state, "late")[-1] == last
+
+
+def test_a_promotion_writes_a_damaged_desired_state_anew(poor, copy_of):
+    project = copy_of(poor)
+    desired.path(project.state).write_bytes(b'{"revision": 7, "mod')
+    promote.promote(project, "late", "1", reason="by hand")
+    assert desired.read(project.state).champion("late") == "1"
+    assert history.read(project.state, "late")[-1].data["before"] == "2"
+
+
 def test_what_was_published_against_another_champion_is_not_promoted_later(poor, copy_of):
     """Negative: version 3 won against version 2; meanwhile somebody made version 1 champion."""
     done, killed = copy_of(poor), copy_of(poor)

@@ -2,19 +2,18 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
+import msgspec
 import pytest
 from projects import make_project, make_rows, respecify, write_rows
 
 from mainspring.errors import BusyError, SpecError
 from mainspring.lifecycle import trials
-from mainspring.lifecycle.renew import renew, share_to_judge_by
+from mainspring.lifecycle.fit import Watcher
+from mainspring.lifecycle.renew import renew
 from mainspring.registry import desired, history, versions
 from mainspring.registry.files import lock
 
 from .live import answer, records
-
-DAY = 86_400_000_000
 
 
 def events(project, kind):
@@ -104,14 +103,6 @@ def test_a_policy_of_time_needs_a_time(fitted):
         renew(project, "late", reason="by hand")
 
 
-def test_of_dated_rows_the_newest_alone_are_held_out():
-    times = np.arange(10_000) * DAY
-    assert share_to_judge_by(times, seen_until=int(times[-1]), holdout=0.2) == 0.2  # nothing new
-    assert share_to_judge_by(times, seen_until=-1, holdout=0.3) == 0.3  # all of it
-    assert share_to_judge_by(times, seen_until=int(times[8999]), holdout=0.2) == 0.05  # half of few
-    assert share_to_judge_by(times, seen_until=int(times[4999]), holdout=0.5) == 0.25
-
-
 @pytest.mark.parametrize("private", ["hash", "drop"])
 def test_a_private_column_is_never_learned_from_as_the_log_has_it(fitted, private):
     project = respecify(fitted, ("budget = 2", f'budget = 2\ncolumns = {{ plan = {{ private = "{private}" }} }}'))
@@ -121,6 +112,85 @@ def test_a_private_column_is_never_learned_from_as_the_log_has_it(fitted, privat
     manifest = versions.load(project.state, "late", "2").manifest
     assert manifest.lineage.rows > 600  # live rows were learned from
     assert set(manifest.schema.feature("plan").levels) == {"a", "b", "c"}
+
+
+class Notes(Watcher):
+    """Keeps what a renewal has to say."""
+
+    def __init__(self):
+        self.said = []
+
+    def step(self, model, what):
+        self.said.append(what)
+
+    note = step
+
+
+def recipe(project, version):
+    return versions.load(project.state, "late", version).manifest.recipe
+
+
+def without_rounds(found):
+    return [
+        (one.kind, {k: v for k, v in one.parameters.items() if k != "rounds"}, one.weight) for one in found.ingredients
+    ]
+
+
+def test_the_champions_recipe_is_fitted_anew(poor, copy_of):
+    project = copy_of(poor)
+    notes = Notes()
+    renew(project, "late", reason="by hand", watcher=notes)
+    assert any(said.startswith("fitting the recipe of version 2 on ") for said in notes.said)
+    assert recipe(project, "2").kept_from is None
+    assert recipe(project, "3").kept_from == "2"
+    assert without_rounds(recipe(project, "3")) == without_rounds(recipe(project, "2"))
+    assert "the recipe of version 2, fitted anew: roc_auc" in events(project, "fit")[-1].detail
+    manifest = versions.load(project.state, "late", "3").manifest
+    assert "the recipe of version 2 was fitted anew" in (manifest_folder(project, "3") / "report.html").read_text()
+    assert manifest.lineage.policy == {"data": "all", "from": None}
+
+
+def manifest_folder(project, version):
+    return versions.models_folder(project.state, "late") / version
+
+
+def test_a_search_is_made_where_renewals_have_their_own(poor, copy_of):
+    project = respecify(copy_of(poor), ("budget = 1", 'budget = 1\nrenew = { candidates = ["tree"], budget = 2 }'))
+    renew(project, "late", reason="by hand")
+    assert recipe(project, "3").kept_from is None
+    manifest = versions.load(project.state, "late", "3").manifest
+    assert manifest.candidate == "tree"
+    assert manifest.lineage.policy["candidates"] == ["tree"]
+    assert "searched: " in events(project, "fit")[-1].detail
+
+
+def test_a_search_can_be_asked_for_also_on_rows_that_were_fitted_without_one(poor, copy_of):
+    project = copy_of(poor)
+    renew(project, "late", reason="by hand")
+    assert renew(project, "late", reason="by hand", search=True).version == "4"
+    assert recipe(project, "4").kept_from is None
+    again = renew(project, "late", reason="by hand", search=True)
+    assert (again.outcome, again.version) == ("unchanged", "4")
+
+
+def test_a_version_from_before_there_were_recipes_is_renewed_by_a_search(poor, copy_of):
+    project = copy_of(poor)
+    path = manifest_folder(project, "2") / versions.MANIFEST
+    old = msgspec.json.decode(path.read_bytes())
+    del old["recipe"]
+    path.write_bytes(msgspec.json.encode(old))
+    notes = Notes()
+    renew(project, "late", reason="by hand", watcher=notes)
+    assert "version 2 is of a time when recipes were not kept: candidates are searched" in notes.said
+    assert recipe(project, "3").kept_from is None
+
+
+def test_a_recipe_found_under_another_spec_is_not_kept(poor, copy_of):
+    project = respecify(copy_of(poor), ("budget = 1", "budget = 2"))
+    notes = Notes()
+    renew(project, "late", reason="by hand", watcher=notes)
+    assert "the spec has changed since version 2 was fitted: candidates are searched" in notes.said
+    assert recipe(project, "3").kept_from is None
 
 
 def test_more_data_is_more_to_learn_from(fitted):

@@ -522,6 +522,30 @@ def test_a_bare_report_still_makes_a_page() -> None:
     assert "No rows." in html
 
 
+def test_a_recipe_fitted_anew_is_told_and_one_fold_claims_no_spread() -> None:
+    found = binary_report()
+    [trial, *_] = found.trials
+    report = msgspec.structs.replace(
+        found,
+        kept_from="3",
+        trials=[msgspec.structs.replace(trial, spread=None, weight=1.0)],
+        pruned=0,
+        cross_validation=CrossValidation(1, "expanding window in time", [0.7421], 0.7421, None, 0.7893, 0.0472),
+        learning_curve=[],
+    )
+    html = render(report)
+    told = plain(html)
+    assert "No search was made: the recipe of version 3 was fitted anew" in told
+    assert "found on the last fold of cross-validation" in told
+    assert "One fold alone does not show how much of that is chance." in told
+    assert "1 fold, expanding window in time" in told
+    assert "No learning curve was made." in told
+    assert "±" not in told
+    assert "nan" not in told
+    assert "1 trial was finished" not in told
+    assert "No search was made" not in plain(page_of("binary"))
+
+
 def test_an_interval_that_there_is_not_is_a_dash() -> None:
     unknown = {"value": 0.75, "low": None, "high": None, "method": "none"}
     html = render(without_plots(binary_report(), holdout={"roc_auc": unknown}, baseline={}))

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control
 
-from mainspring.monitoring.examine import benjamini_hochberg, examine, judge
+from mainspring.monitoring.examine import Examination, benjamini_hochberg, examine, examine_labelled, judge
 from mainspring.monitoring.observations import Finding, Rows, WindowReport
+from mainspring.runtimes.onnx import Outputs
 from mainspring.spec import MonitorSpec
 
 SETTINGS = MonitorSpec()
@@ -16,6 +17,13 @@ def report(reference, schema, make_rows):
         return examine(reference, schema, make_rows(**rows), settings, "7")
 
     return of
+
+
+def part(rows, first, last):
+    some = slice(first, last)
+    columns = {name: values[some] for name, values in rows.columns.items()}
+    outputs = Outputs(labels=rows.outputs.labels[some], probabilities=rows.outputs.probabilities[some])
+    return Rows(rows.time[some], columns, outputs, rows.truth[some])
 
 
 def deviating(report):
@@ -103,14 +111,46 @@ def test_too_few_rows_are_not_judged(report):
 
 def test_no_rows_at_all(reference, schema, make_rows):
     rows = make_rows(n=1)
-    none = Rows(
-        rows.time[:0],
-        {name: values[:0] for name, values in rows.columns.items()},
-        type(rows.outputs)(labels=rows.outputs.labels[:0], probabilities=rows.outputs.probabilities[:0]),
-        rows.truth[:0],
-    )
-    found = examine(reference, schema, none, SETTINGS, "7")
+    found = examine(reference, schema, part(rows, 0, 0), SETTINGS, "7")
     assert (found.rows, found.enough, found.findings) == (0, False, [])
+
+
+def test_labels_that_came_later_are_looked_at_alone(make_rows, reference, schema):
+    rows = make_rows(shift=0.8, labelled=True)
+    found = examine_labelled(reference, schema, rows, SETTINGS, "7")
+    assert [one.subject for one in found.findings] == ["label", "performance"]
+    alike = [one for one in examine(reference, schema, rows, SETTINGS, "7").findings if one.subject == "performance"]
+    assert found.findings[1].effect == alike[0].effect
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_batches_are_as_the_whole(make_rows, reference, schema, labelled):
+    rows = make_rows(n=5000, shift=0.3, missing=0.1, labelled=labelled)
+    rows.truth[1::2] = np.nan
+    whole = examine(reference, schema, rows, SETTINGS, "7")
+    examination = Examination(reference, schema, SETTINGS, "7")
+    for first, last in ((0, 1), (1, 1), (1, 3000), (3000, 3100), (3100, 5000)):
+        examination.add(part(rows, first, last))
+    parted = examination.report()
+    assert len(parted.findings) == len(whole.findings)
+    for one, other in zip(parted.findings, whole.findings, strict=True):
+        assert (one.subject, one.name, one.rows, one.was, one.now) == (
+            other.subject, other.name, other.rows, other.was, other.now
+        )  # fmt: skip
+        assert (one.effect, one.p_value) == (other.effect, other.p_value)
+        assert one.detail == pytest.approx(other.detail, rel=1e-9)
+        assert one.deviates is other.deviates
+    for name in ("start", "end", "rows", "labelled", "enough"):
+        assert getattr(parted, name) == getattr(whole, name)
+
+
+def test_what_is_enough_is_decided_over_all_batches(make_rows, reference, schema):
+    rows = make_rows(n=SETTINGS.rows)
+    examination = Examination(reference, schema, SETTINGS, "7")
+    examination.add(part(rows, 0, 100))
+    assert not examination.report().enough
+    examination.add(part(rows, 100, None))
+    assert examination.report().findings
 
 
 def test_a_report_is_json(report):
@@ -128,7 +168,7 @@ def test_what_is_ignored_does_not_deviate(report):
 def test_all_of_it_is_needed_to_deviate():
     cases = [
         (finding(), True),
-        (finding(effect=0.09), False),
+        (finding(effect=0.9 * SETTINGS.effect), False),
         (finding(p_value=0.2), False),
         (finding(rows=199), False),
         (finding(name="ignored"), False),

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from mainspring.monitoring.drift import examine_column
-from mainspring.monitoring.multivariate import domain_finding
+from mainspring.monitoring.drift import counter, examine_column
+from mainspring.monitoring.multivariate import ROWS, domain_finding
 from mainspring.monitoring.profiles import build
+from mainspring.monitoring.sampling import Sample
 from mainspring.runtimes.onnx import Outputs
 from mainspring.schema import MISSING_TEXT, Column, Schema, Target
 
@@ -30,8 +31,14 @@ def reference_of(columns):
 REFERENCE = reference_of(draw(3000, 0))
 
 
+def sample_of(columns):
+    sample = Sample(ROWS)
+    sample.add(columns)
+    return sample
+
+
 def told_apart(columns, schema=SCHEMA, **settings):
-    return domain_finding(REFERENCE.sample, columns, schema, REFERENCE.profile, **settings)
+    return domain_finding(REFERENCE.sample, sample_of(columns), schema, REFERENCE.profile, **settings)
 
 
 @pytest.mark.parametrize("changes", [{"correlation": 0.7}, {"swapped": True}])
@@ -44,7 +51,10 @@ def test_only_what_belongs_together_has_changed(changes):
     assert finding.detail["area"] == pytest.approx((finding.effect + 1) / 2)
     assert finding.rows == 2000
     for name, values in moved.items():  # which no look at single columns can tell
-        [alone] = examine_column(name, values, REFERENCE.profile.inputs[name], "number", "prediction", matters=1.0)
+        profile, kind = REFERENCE.profile.inputs[name], "category" if name == "word" else "number"
+        count = counter(profile, kind)
+        count.add(values)
+        [alone] = examine_column(name, count.tally, profile, kind, "prediction", matters=1.0)
         assert alone.p_value > 0.001
 
 
@@ -82,5 +92,6 @@ def test_a_category_may_have_very_many_values():
 
     many = reference_of({**draw(3000, 0), "word": words(0)})
     assert len(many.profile.inputs["word"].shares) == 200
-    finding = domain_finding(many.sample, {**draw(3000, 1), "word": words(1)}, SCHEMA, many.profile)
+    finding = domain_finding(many.sample, sample_of({**draw(3000, 1), "word": words(1)}), SCHEMA, many.profile)
     assert finding.effect < 0.1
+    assert finding.rows == 3000

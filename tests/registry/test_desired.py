@@ -16,11 +16,6 @@ for turn in range(25):
 """
 
 
-@pytest.fixture
-def state(tmp_path):
-    return tmp_path / ".mainspring"
-
-
 def test_before_the_first_promotion_there_is_nothing(state):
     assert desired.read(state).revision == 0
     assert desired.read(state).champion("late") is None
@@ -157,3 +152,19 @@ def test_a_rollout_on_a_damaged_file_finds_the_champions_in_the_history(state):
     history.append(state, "late", "rollout", "2")
     state.joinpath(desired.FILE_NAME).write_text("{")
     assert desired.set_shadow(state, "late", "2").models["late"].routes == (Route("1"),)
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b'{"mod\xff'), lambda path: path.unlink()])
+def test_what_is_damaged_or_gone_is_restored_from_the_history(state, spoil):
+    for version in ("1", "2"):
+        desired.set_champion(state, "delay", version)
+        history.append(state, "delay", "promote", version)
+    assert not desired.restore(state)  # negative: nothing is wrong
+    spoil(desired.path(state))
+    assert desired.restore(state)
+    assert desired.read(state).champion("delay") == "2"
+
+
+def test_before_the_first_promotion_nothing_is_restored(state):
+    assert not desired.restore(state)
+    assert not desired.path(state).exists()

@@ -5,11 +5,6 @@ import pytest
 from mainspring.registry import history
 
 
-@pytest.fixture
-def state(tmp_path):
-    return tmp_path / ".mainspring"
-
-
 def test_events_come_back_in_order(state):
     assert history.read(state) == []
     first = history.append(state, "late", "fit", "1", "linear: good", decision="promote")

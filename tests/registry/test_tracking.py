@@ -10,7 +10,7 @@ import pytest
 from projects import make_project, publish, respecify, wait_until
 
 from mainspring.errors import RegistryError, TrackingError
-from mainspring.registry import tracking
+from mainspring.registry import tracking, versions
 
 pytest.importorskip("mlflow")
 from mlflow import MlflowClient
@@ -185,6 +185,22 @@ def test_a_database_that_is_gone_is_begun_anew(project):
     (project.state / "mlflow.db").unlink()
     assert tracking.connect(project).champion("late") is None
     assert (project.state / "mlflow.db").is_file()
+
+
+def test_a_database_that_goes_while_it_is_open_answers_no_more(project, store):
+    """MLflow goes on reading the deleted file, and the follower would undo promotions by what it says."""
+    store.record(publish(project.state))
+    store.set_alias("late", tracking.CHAMPION, "1")
+    for _ in range(2):
+        assert store.champion("late") == "1"  # negative: a file that is still there answers
+        (project.state / "mlflow.db").unlink()
+        with pytest.raises(TrackingError, match=r"was deleted or replaced"):
+            store.champion("late")
+        store = tracking.connect(project)
+        assert store.champion("late") is None
+        store.record(versions.load(project.state, "late", "1"))
+        store.set_alias("late", tracking.CHAMPION, "1")
+    assert tracking.connect(project).champion("late") == "1"
 
 
 def test_a_database_in_a_place_that_cannot_be(tmp_path):

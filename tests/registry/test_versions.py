@@ -23,11 +23,6 @@ while True:
 FILES = ["golden.json", "model.onnx", "profile.json", "report.html", "report.json"]
 
 
-@pytest.fixture
-def state(tmp_path):
-    return tmp_path / ".mainspring"
-
-
 def hidden(state):
     return [path for path in versions.models_folder(state, "late").iterdir() if path.name.startswith(".")]
 

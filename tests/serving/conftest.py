@@ -6,6 +6,7 @@ import time
 
 import httpx
 import pytest
+from projects import wait_until
 
 from mainspring import spec
 from mainspring.registry import desired
@@ -35,21 +36,21 @@ target = "stars"
 task = "regression"
 data = "fares.csv"
 target = "fare"
+
+{more}
 """
+MODELS = (("delay", DELAY, DELAY_RECORD), ("stars", STARS, STARS_RECORD), ("fare", FARE, FARE_RECORD))
 
 
-def make_project(folder, serving=""):
+def make_project(folder, serving="", more=""):
+    """Three models; keys of `[serving]`, and more tables, as TOML text."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "mainspring.toml").write_text(TOML.format(serving=serving))
+    (folder / "mainspring.toml").write_text(TOML.format(serving=serving, more=more))
     return spec.load(folder)
 
 
 def publish_all(state):
-    for model, schema, record in (
-        ("delay", DELAY, DELAY_RECORD),
-        ("stars", STARS, STARS_RECORD),
-        ("fare", FARE, FARE_RECORD),
-    ):
+    for model, schema, record in MODELS:
         version = publish(state, model, schema, record)
         desired.set_champion(state, model, version.name)
 
@@ -83,13 +84,6 @@ class Served:
 
     def predict(self, model="delay", record=DELAY_RECORD, **options):
         return self.client.post(f"/models/{model}/predict", json=record, **options)
-
-
-def wait_until(true, what, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")

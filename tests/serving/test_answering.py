@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from projects import wait_until
 
 from mainspring.monitoring import segments
 from mainspring.monitoring.segments import PredictionFrame, TrafficFrame
 from mainspring.registry import desired
 
-from .conftest import wait_until
 from .graphs import DELAY, DELAY_RECORD, FARE_RECORD, WORK, WORK_RECORD, publish
 
 

@@ -3,9 +3,9 @@ import json
 import time
 
 import pytest
+from projects import wait_until
 from prometheus_client import CollectorRegistry, Counter
 
-from mainspring import spec
 from mainspring.monitoring import log, segments
 from mainspring.registry.desired import DesiredModel, Route
 from mainspring.serving.feedback import Feedback
@@ -15,25 +15,10 @@ from mainspring.serving.messages import Request
 from mainspring.serving.problems import Problem
 from mainspring.serving.slots import Slots
 
-from .conftest import wait_until
-from .graphs import DELAY, DELAY_RECORD, FARE, FARE_RECORD, STARS, STARS_RECORD, publish
+from .conftest import MODELS, make_project
+from .graphs import DELAY, DELAY_RECORD, publish
 
-TOML = """
-[project]
-name = "airdesk"
-{log}
-[models.delay]
-task = "classification"
-data = "flights.csv"
-target = "late"
-[models.stars]
-task = "classification"
-data = "hotels.csv"
-target = "stars"
-[models.fare]
-task = "regression"
-data = "fares.csv"
-target = "fare"
+UNFITTED = """
 [models.unfitted]
 task = "regression"
 data = "fares.csv"
@@ -46,13 +31,9 @@ class Taking:
     """The endpoint with three live models, and what it counts."""
 
     def __init__(self, folder, log=""):
-        self.project = spec.parse(TOML.format(log=log), folder)
+        self.project = make_project(folder, more=UNFITTED + log)
         self.slots = Slots(self.project.models)
-        for model, schema, record in (
-            ("delay", DELAY, DELAY_RECORD),
-            ("stars", STARS, STARS_RECORD),
-            ("fare", FARE, FARE_RECORD),
-        ):
+        for model, schema, record in MODELS:
             publish(self.project.state, model, schema, record)
             self.slots.want({model: DesiredModel(routes=(Route("1"),), since="2026-01-01T00:00:00+00:00")})
             self.slots.find(model).live = load(self.project.state, model, "1")

@@ -1,12 +1,13 @@
 import json
 
 import pytest
+from projects import wait_until
 
 from mainspring.errors import RegistryError
 from mainspring.serving import keys
 from mainspring.serving.gateway import Gateway
 
-from .conftest import make_project, wait_until
+from .conftest import make_project
 
 
 def test_a_key_is_shown_once_and_only_its_hash_is_kept(tmp_path):

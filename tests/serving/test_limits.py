@@ -5,8 +5,8 @@ import threading
 import time
 
 import httpx
+from projects import wait_until
 
-from .conftest import wait_until
 from .graphs import DELAY_RECORD, WORK, WORK_RECORD, publish
 
 HEAD = "POST /models/delay/predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"

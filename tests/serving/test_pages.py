@@ -1,10 +1,10 @@
 import jsonschema_rs
 import pytest
+from projects import wait_until
 
 import mainspring
 from mainspring.registry import desired
 
-from .conftest import wait_until
 from .graphs import DELAY, DELAY_RECORD, publish
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from mainspring import spec
 from mainspring.monitoring import log, segments
 from mainspring.runtimes.onnx import Outputs
 from mainspring.schema import Column, Schema, Target
@@ -18,27 +17,15 @@ from mainspring.serving import prediction_log
 from mainspring.serving.ids import new_id
 from mainspring.serving.prediction_log import PredictionLog
 
-TOML = """
-[project]
-name = "airdesk"
-{log}
-[models.delay]
-task = "classification"
-data = "flights.csv"
-target = "late"
-{columns}
-[models.fare]
-task = "regression"
-data = "fares.csv"
-target = "fare"
-"""
+from .conftest import make_project
+
 DELAY = Schema((Column("distance", "number"), Column("carrier", "category")), Target("late", (False, True)))
 FARE = Schema((Column("at", "time"),), Target("fare"))
 LOG_WITHOUT_END = """
 import asyncio, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from test_prediction_log import Logging, delay, make_project
+from serving.test_prediction_log import Logging, delay, make_project
 async def main():
     kept, n = Logging(make_project(Path(sys.argv[1]))), 0
     while True:
@@ -50,10 +37,6 @@ async def main():
         await asyncio.sleep(0.02)
 asyncio.run(main())
 """
-
-
-def make_project(folder, logs="", columns=""):
-    return spec.parse(TOML.format(log=logs, columns=columns), folder)
 
 
 class Logging:
@@ -165,14 +148,14 @@ def test_traffic_is_summed_by_version(kept):
 
 @pytest.mark.parametrize("logs", ["", "[log]\nenabled = false"])
 def test_what_is_not_to_be_logged_is_not(tmp_path, logs):
-    kept = Logging(make_project(tmp_path, logs))
+    kept = Logging(make_project(tmp_path, more=logs))
     run(kept, lambda: kept.log.add("undeclared" if not logs else "delay", "1", new_id(), 1.0, (), *delay(1)))
     assert not (kept.project.state / "log").exists()
 
 
 def test_private_columns_never_reach_the_disk(tmp_path):
     columns = '[models.delay.columns]\ncarrier = { private = "hash" }\ndistance = { private = "drop" }'
-    kept = Logging(make_project(tmp_path, columns=columns))
+    kept = Logging(make_project(tmp_path, more=columns))
     run(kept, lambda: kept.log.add("delay", "1", new_id(), 1.0, (), *delay(1)))
     [frame] = segments.read(kept.segments()[0]).frames
     assert frame.numbers == {}
@@ -229,7 +212,7 @@ def test_memory_has_a_bound(kept, monkeypatch):
 
 
 def test_a_killed_worker_loses_at_most_its_last_moment(tmp_path):
-    folder = str(Path(__file__).parent)
+    folder = str(Path(__file__).parent.parent)
     child = subprocess.Popen([sys.executable, "-c", LOG_WITHOUT_END, tmp_path, folder], stdout=subprocess.PIPE)
     added, end = 0, time.monotonic() + 1.0
     while time.monotonic() < end or added < 2000:

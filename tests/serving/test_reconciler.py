@@ -5,11 +5,11 @@ import weakref
 
 import httpx
 import pytest
+from projects import wait_until
 
-from mainspring.registry import desired
+from mainspring.registry import desired, history
 from mainspring.registry.versions import models_folder
 
-from .conftest import wait_until
 from .graphs import DELAY, DELAY_RECORD, FARE, FARE_RECORD, publish
 
 
@@ -181,6 +181,27 @@ def test_a_damaged_or_missing_desired_state_changes_nothing(serve, spoil):
     desired.path(served.state).write_text(kept)
     desired.set_champion(served.state, "delay", "2")
     wait_until(lambda: version(served) == "2", "version 2")
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(b'{"mod\xff'), lambda path: path.unlink()])
+def test_a_gateway_that_begins_without_desired_state_serves_the_last_known_champion(serve, spoil):
+    def broken(state):
+        for number in ("1", "2"):
+            publish(state, "delay", DELAY, DELAY_RECORD)
+            desired.set_champion(state, "delay", number)
+            history.append(state, "delay", "promote", number)
+        spoil(desired.path(state))
+
+    served = serve(publish=broken)
+    assert version(served) == "2"
+    desired.set_champion(served.state, "delay", "1")
+    wait_until(lambda: version(served) == "1", "the file made anew")
+
+
+def test_a_gateway_that_begins_without_desired_state_and_history_serves_nothing(serve):
+    """Negative: versions alone do not say which of them is to be served."""
+    served = serve(publish=lambda state: publish(state, "delay", DELAY, DELAY_RECORD))
+    assert served.predict().status_code == 503
 
 
 def test_a_model_that_is_no_longer_wanted_is_unloaded_and_forgotten(serve):

@@ -1,6 +1,7 @@
 """Canaries and shadows in a running gateway."""
 
 import pytest
+from projects import wait_until
 
 from mainspring.monitoring import summary
 from mainspring.monitoring.summary import AlarmLine, Summary
@@ -8,7 +9,6 @@ from mainspring.registry import desired
 from mainspring.registry.versions import models_folder
 from mainspring.schema import Column, Schema
 
-from .conftest import wait_until
 from .graphs import DELAY, DELAY_RECORD, FARE, publish
 from .test_answering import logged, traffic
 from .test_reconciler import damage, state_of

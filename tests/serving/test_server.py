@@ -10,12 +10,13 @@ import time
 
 import httpx
 import pytest
+from projects import wait_until
 
 from mainspring import spec
 from mainspring.errors import MainspringError
 from mainspring.serving import server
 
-from .conftest import make_project, publish_all, wait_until
+from .conftest import make_project, publish_all
 from .graphs import DELAY_RECORD
 
 SERVE = """

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,6 +8,7 @@ from sklearn import datasets
 
 from mainspring.errors import DataError
 from mainspring.evaluation.metrics import score
+from mainspring.registry.versions import Ingredient, Recipe
 from mainspring.runtimes.onnx import OnnxRuntime
 from mainspring.tasks import tabular
 from mainspring.tasks.search import predictions
@@ -52,6 +54,31 @@ def test_noise_is_not_learnt(fit):
     town = [f"town {number}" for number in draw.integers(100, size=500)]
     fitted = fit({"x": draw.normal(size=500), "town": town, "y": draw.integers(2, size=500)})
     assert abs(score("roc_auc", fitted.out_of_fold_truth, fitted.out_of_fold) - 0.5) < 0.1
+
+
+def test_a_recipe_from_disk_is_fitted_anew_as_the_search_fitted_it(tmp_path):
+    more = 'candidates = ["linear", "forest", "boosting", "blend"]\nbudget = 6\nfolds = 3\nseed = 3\n'
+    dataset, spec = tables.dataset(tmp_path, real("breast cancer"), "classification", more)
+    searched = tabular.fit(dataset, spec)
+    kept = msgspec.json.decode(msgspec.json.encode(tabular.recipe_of(searched.search)), type=Recipe)
+    assert kept == tabular.recipe_of(searched.search)
+    assert len(kept.ingredients) > 1
+    again = tabular.refit(dataset, spec, kept)
+    # So few rows are all out of fold in both, and the same rows give the same model.
+    assert again.model.to_onnx() == searched.model.to_onnx()
+    assert tabular.recipe_of(again.search) == kept
+    assert len(again.search.trials) == len(kept.ingredients)
+
+
+def test_of_many_rows_the_last_folds_do_for_a_recipe(tmp_path):
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=5000)
+    data = {"x": x, "y": x + draw.normal(size=5000) > 0}
+    dataset, spec = tables.dataset(tmp_path, data, "classification", 'candidates = ["linear"]\nbudget = 1\nfolds = 5\n')
+    recipe = Recipe((Ingredient("linear", {"strength": 1.0}, 1.0),))
+    assert len(tabular.refit(dataset, spec, recipe).out_of_fold_truth) == 2000  # two folds of a thousand
+    few = dataset.take(np.arange(1500))
+    assert len(tabular.refit(few, spec, recipe).out_of_fold_truth) == 1500  # all of them
 
 
 def test_two_fits_are_the_same_file(fit):

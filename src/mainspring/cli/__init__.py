@@ -83,3 +83,6 @@ def main() -> None:
     except MainspringError as error:
         click.secho(f"mainspring: {error}", fg="red" if sys.stderr.isatty() else None, err=True)
         sys.exit(2 if isinstance(error, SpecError) else 1)
+    except OSError as error:  # a full disk, a folder that cannot be written: the system's words and the path say it
+        click.secho(f"mainspring: {error}", fg="red" if sys.stderr.isatty() else None, err=True)
+        sys.exit(1)

@@ -16,12 +16,16 @@ from mainspring.errors import require
 @click.argument("models", nargs=-1)
 @click.option("--reason", help='Why, for the history.  [default: what the monitoring says, or "by hand"]')
 @click.option("--since", type=int, help="When the world changed: microseconds since 1970 UTC.  [default: the alarm's]")
+@click.option("--search", is_flag=True, help="Search candidates anew, instead of keeping the champion's recipe.")
 @project_option
 @json_option
-def renew(models: tuple[str, ...], reason: str | None, since: int | None, folder: Path, as_json: bool) -> None:
+def renew(
+    models: tuple[str, ...], reason: str | None, since: int | None, search: bool, folder: Path, as_json: bool
+) -> None:
     """One turn of the loop: look for drift, fit a challenger, judge it, let it in if the gate says so.
 
-    Without MODELS, all that have a champion. It renews also where nothing has moved: you asked.
+    Without MODELS, all that have a champion. It renews also where nothing has moved: you asked. The challenger is the
+    champion's recipe fitted anew, unless [models.MODEL.renew] says what to search.
     """
     from rich.console import Console
 
@@ -38,5 +42,5 @@ def renew(models: tuple[str, ...], reason: str | None, since: int | None, folder
         alarms = [] if reason else alarms_now(project, model)
         why = reason or (alarms[0].message if alarms else "by hand")
         changed = since if since is not None or not alarms else min(alarm.since for alarm in alarms)
-        results.append(renew_model(project, model, reason=why, since=changed, watcher=told))
+        results.append(renew_model(project, model, reason=why, since=changed, search=search, watcher=told))
     conclude(project, results, as_json)

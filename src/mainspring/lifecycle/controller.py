@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from mainspring.errors import BusyError, MainspringError
-from mainspring.lifecycle import trials
+from mainspring.lifecycle import promote, trials
 from mainspring.lifecycle.due import due
 from mainspring.lifecycle.monitor import Monitor
 from mainspring.monitoring import rotation
@@ -83,11 +83,17 @@ class Controller:
         if time.monotonic() - self._rotated > _ROTATION_SECONDS:
             self._rotated = time.monotonic()
             self._safely("the prediction log", lambda: rotation.rotate(self._project))
+        self._safely("desired state", self._restore)
         for model in self._project.models:
+            self._safely(f"the history of {model}", partial(promote.complete, self._project, model))
             self._safely(f"the trial of {model}", partial(self._judge, model))
             if self._project.log.enabled:
                 self._safely(f"the monitoring of {model}", partial(self._monitor, model))
             self._safely(f"the renewal of {model}", partial(self._renew, model))
+
+    def _restore(self) -> None:
+        if desired.restore(self._project.state):
+            _log.warning("desired state was damaged or gone: it was written anew with the champions of the history")
 
     def _judge(self, model: str) -> None:
         if time.monotonic() - self._judged.get(model, 0.0) > _JUDGEMENT_SECONDS:

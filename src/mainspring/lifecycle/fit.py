@@ -24,7 +24,7 @@ from mainspring.monitoring import profiles
 from mainspring.monitoring.privacy import Private, conceal, concealed_schema
 from mainspring.registry import desired, history, tracking, versions
 from mainspring.registry.files import lock
-from mainspring.registry.versions import Golden, Lineage, Manifest, Version
+from mainspring.registry.versions import Golden, Lineage, Manifest, Recipe, Version
 from mainspring.runtimes import golden
 from mainspring.runtimes.onnx import FILE_NAME, OnnxRuntime, Outputs
 from mainspring.runtimes.records import RecordCodec
@@ -34,6 +34,7 @@ from mainspring.tasks import tabular
 from mainspring.tasks.model import FittedModel
 from mainspring.tasks.search import Trial
 from mainspring.tasks.stress import stress_rows
+from mainspring.tasks.tabular import Fitted
 
 TOLERANCE = 1e-5
 _GOLDEN_ROWS = 24
@@ -62,13 +63,14 @@ class Material:
     """What a version is made from: rows, the spec to fit by, and, of a renewal, how its rows were chosen.
 
     `newest` is (n,) bool: rows of live traffic. Where enough of them are held out, these alone are judged on, for they
-    tell what the world is like now.
+    tell what the world is like now. `recipe` is what to fit anew; where there is none, candidates are searched.
     """
 
     dataset: Dataset
     spec: TabularSpec
     policy: dict[str, Any] | None = None
     newest: np.ndarray | None = None
+    recipe: Recipe | None = None
 
 
 class Watcher:
@@ -131,7 +133,7 @@ def _fit(project: Project, model: str, force: bool, watcher: Watcher, began: flo
 def record(project: Project, version: Version, store: tracking.Tracking | None, watcher: Watcher) -> None:
     """Note a new version in the history and in MLflow."""
     manifest = version.manifest
-    detail = f"{manifest.candidate}: {manifest.verdict['reason']}"
+    detail = f"{manifest.candidate}, {manifest.recipe}: {manifest.verdict['reason']}"
     history.append(project.state, manifest.model, "fit", version.name, detail, decision=manifest.verdict["decision"])
     if store:
         watcher.step(manifest.model, "recording in MLflow")
@@ -192,15 +194,7 @@ def make(
         judged = held_out & material.newest
     fit_side, holdout = dataset.take(~held_out), dataset.take(judged)
     metric = tabular.metric_of(spec, dataset.schema)
-    watcher.step(model, f"trying candidates on {len(fit_side):,} rows; {len(holdout):,} are held out")
-    count = 0
-
-    def progress(trial: Trial, best: Trial) -> None:
-        nonlocal count
-        count += 1
-        watcher.trial(model, metric, trial, best, count)
-
-    fitted = tabular.fit(fit_side, spec, progress=progress)
+    fitted, recipe = _fitted(model, material, fit_side, len(holdout), metric, watcher)
     schema = fitted.model.schema
     watcher.step(model, f"exporting {fitted.search.name} and proving that it answers the same")
     (staged / FILE_NAME).write_bytes(fitted.model.to_onnx())
@@ -243,6 +237,7 @@ def make(
         parity=proof.as_dict(),
         verdict=verdict,
         threshold=fitted.model.threshold,
+        recipe=recipe,
     )
     watcher.step(model, "writing the report")
     full = reporting.assemble(manifest, dataset, fitted, holdout, served, trivial, runtime, time.perf_counter() - began)
@@ -262,6 +257,27 @@ def make(
     )
     profiles.save(reference, staged)
     return versions.publish(staged, manifest)
+
+
+def _fitted(
+    model: str, material: Material, fit_side: Dataset, held_out: int, metric: str, watcher: Watcher
+) -> tuple[Fitted, Recipe]:
+    """The recipe fitted anew, or the best of a search; and what to fit next time."""
+    on = f"on {len(fit_side):,} rows; {held_out:,} are held out"
+    if material.recipe is not None:
+        watcher.step(model, f"fitting the recipe of version {material.recipe.kept_from} {on}")
+        fitted = tabular.refit(fit_side, material.spec, material.recipe)
+        return fitted, msgspec.structs.replace(tabular.recipe_of(fitted.search), kept_from=material.recipe.kept_from)
+    watcher.step(model, f"trying candidates {on}")
+    count = 0
+
+    def progress(trial: Trial, best: Trial) -> None:
+        nonlocal count
+        count += 1
+        watcher.trial(model, metric, trial, best, count)
+
+    fitted = tabular.fit(fit_side, material.spec, progress=progress)
+    return fitted, tabular.recipe_of(fitted.search)
 
 
 def _prove(fitted: FittedModel, runtime: OnnxRuntime, holdout: Dataset) -> tuple[parity.Parity, Outputs]:

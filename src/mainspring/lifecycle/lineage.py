@@ -13,7 +13,7 @@ from mainspring.registry.versions import Version
 from mainspring.spec import Project, TabularSpec
 
 # What a fit depends on. A change elsewhere, as in the gateway, makes no model stale.
-_CODE = ("data", "evaluation", "runtimes", "schema.py", "spec.py", "tasks")
+_CODE = ("data", "evaluation", "runtimes", "schema.py", "spec", "tasks")
 _LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "xgboost-cpu", "xgboost", "optuna", "onnx", "skl2onnx", "onnxmltools")
 
 

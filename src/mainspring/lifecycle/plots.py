@@ -1,8 +1,4 @@
-"""The report's plots, as SVG that takes its colours from the page it stands in.
-
-Matplotlib is asked for six marker colours, which are then replaced by CSS variables of the page; so one drawing reads
-well on light, on dark and on paper. Text stays text in the page's own font. Ids get the plot's name in front, because
-several drawings share a page. The same numbers give the same bytes: ids are salted with a constant, no date is kept.
+"""The plots of the report of a version, as SVG (see `drawing`).
 
 Every function takes plain numbers and returns one `<svg>` element. Figures are small (in points, about a phone's
 width), so that their text is still legible where the page scales them down.
@@ -10,15 +6,12 @@ width), so that their text is still legible where the page scales them down.
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 import numpy as np
 
+from mainspring.lifecycle.drawing import INK, MUTED, ONE, SOFT, TWO, clean, drawn
 from mainspring.lifecycle.report import Importance, LearningLine
 
 if TYPE_CHECKING:
@@ -29,103 +22,6 @@ if TYPE_CHECKING:
 MOST_LABELS = 12
 MOST_BARS = 20
 _WIDTH = 4.0
-
-_INK, _MUTED, _RULE, _ONE, _TWO, _SOFT = "#000001", "#000002", "#000003", "#000004", "#000005", "#000006"
-_COLOURS = {
-    _INK: "currentColor",
-    _MUTED: "var(--muted)",
-    _RULE: "var(--rule)",
-    _ONE: "var(--one)",
-    _TWO: "var(--two)",
-    _SOFT: "var(--soft)",
-}
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "mainspring",
-    "text.parse_math": False,  # a label may hold dollar signs
-    "font.size": 9,
-    "axes.labelsize": 9,
-    "legend.fontsize": 9,
-    "legend.frameon": False,
-    "legend.handlelength": 1.4,
-    "text.color": _INK,
-    "axes.labelcolor": _MUTED,
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "axes.edgecolor": _RULE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": _RULE,
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.8,
-    "lines.solid_capstyle": "round",
-    "axes.formatter.useoffset": False,
-}
-_XLINK = "{http://www.w3.org/1999/xlink}href"
-_LONG_FRACTION = re.compile(r"(\.\d\d)\d+")
-
-
-def _drawn(name: str, description: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> str:
-    """The SVG of a figure of `size` inches that `draw` fills. Matplotlib's settings are as before afterwards."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    buffer = io.StringIO()
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        # The reader's browser has the letters that matplotlib's own font lacks.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure)
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return _for_page(buffer.getvalue(), name, description)
-
-
-def _for_page(svg: str, name: str, description: str) -> str:
-    """Matplotlib's SVG file as an element of a page."""
-    root = ElementTree.fromstring(svg)
-    for parent in list(root.iter()):
-        parent.tag = parent.tag.rpartition("}")[2]
-        for child in list(parent):
-            # A style element would apply to the whole page.
-            if child.tag.endswith("}metadata") or (child.tag.endswith("}defs") and child[0].tag.endswith("}style")):
-                parent.remove(child)
-    for element in root.iter():
-        for key, value in list(element.attrib.items()):
-            if key == "id":
-                element.set(key, f"{name}-{value}")
-            elif key == _XLINK:
-                del element.attrib[key]
-                element.set("href", value.replace("#", f"#{name}-"))
-            elif key == "clip-path":
-                element.set(key, value.replace("#", f"#{name}-"))
-            elif key == "style":
-                element.set(key, _page_style(value))
-            elif key != "viewBox":
-                element.set(key, _LONG_FRACTION.sub(r"\1", value))
-    width = root.attrib.pop("width").removesuffix("pt")
-    del root.attrib["height"]
-    root.attrib |= {"role": "img", "aria-label": description, "style": f"--width: {float(width):.0f}"}
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def _page_style(style: str) -> str:
-    for marker, colour in _COLOURS.items():
-        style = style.replace(marker, colour)
-    return re.sub(r"font-family: [^;]*(; )?", "", style)
-
-
-def clean(text: str, most: int) -> str:
-    """Text that fits a plot: no control characters (XML has none), and cut after `most` characters."""
-    printable = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-    return printable if len(printable) <= most else printable[: most - 1] + "…"
 
 
 def _thousands(value: float, position: float | None = None) -> str:
@@ -163,12 +59,12 @@ def intervals(rows: Sequence[tuple[str, float, float | None, float | None]], met
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         for place, (_, value, low, high) in enumerate(rows):
-            colour = _MUTED if place else _ONE
+            colour = MUTED if place else ONE
             if low is not None and high is not None:
                 axes.plot([low, high], [place, place], color=colour, linewidth=2.4, alpha=0.55)
             axes.plot([value], [place], "o", color=colour, markersize=6)
         axes.set_yticks(range(len(rows)), [clean(name, 24) for name, *_ in rows])
-        axes.tick_params(axis="y", labelsize=9, labelcolor=_INK)
+        axes.tick_params(axis="y", labelsize=9, labelcolor=INK)
         axes.set(ylim=(len(rows) - 0.5, -0.6), xlabel=metric)
         axes.margins(x=0.08)
         axes.grid(axis="y", visible=False)
@@ -177,7 +73,7 @@ def intervals(rows: Sequence[tuple[str, float, float | None, float | None]], met
         _whole_numbers(axes.xaxis, max(abs(value) for _, value, *_ in rows))
 
     told = "; ".join(f"{name} {value:.4g}" for name, value, *_ in rows)
-    return _drawn("intervals", f"{metric}: {told}", (_WIDTH, 0.62 + 0.3 * len(rows)), draw)
+    return drawn("intervals", f"{metric}: {told}", (_WIDTH, 0.62 + 0.3 * len(rows)), draw)
 
 
 def difference(comparison: dict[str, Any]) -> str:
@@ -186,9 +82,9 @@ def difference(comparison: dict[str, Any]) -> str:
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        axes.axvline(0, color=_MUTED, linewidth=1)
+        axes.axvline(0, color=MUTED, linewidth=1)
         if margin:
-            axes.axvline(margin, color=_TWO, linewidth=1.2, linestyle=(0, (4, 3)))
+            axes.axvline(margin, color=TWO, linewidth=1.2, linestyle=(0, (4, 3)))
             axes.annotate(
                 f"margin {margin:.3g}",
                 (margin, 1.0),
@@ -196,11 +92,11 @@ def difference(comparison: dict[str, Any]) -> str:
                 xycoords=("data", "axes fraction"),
                 textcoords="offset points",
                 ha="left" if margin > 0 else "right",
-                color=_TWO,
+                color=TWO,
                 fontsize=8,
             )
-        axes.plot([low, high], [0, 0], color=_ONE, linewidth=3, alpha=0.55)
-        axes.plot([value], [0], "o", color=_ONE, markersize=7)
+        axes.plot([low, high], [0, 0], color=ONE, linewidth=3, alpha=0.55)
+        axes.plot([value], [0], "o", color=ONE, markersize=7)
         reach = max(abs(low), abs(high), abs(margin), 1e-12)
         least, most = min(0.0, low, margin), max(0.0, high, margin)
         axes.set(xlim=(least - 0.12 * reach, most + 0.12 * reach), ylim=(-1, 1), yticks=[])
@@ -209,7 +105,7 @@ def difference(comparison: dict[str, Any]) -> str:
         _few_ticks(axes, x=5)
         _whole_numbers(axes.xaxis, reach)
 
-    return _drawn("difference", f"Difference {value:.3g}, interval {low:.3g} to {high:.3g}", (_WIDTH, 1.2), draw)
+    return drawn("difference", f"Difference {value:.3g}, interval {low:.3g} to {high:.3g}", (_WIDTH, 1.2), draw)
 
 
 def learning_curve(lines: Sequence[LearningLine], metric: str) -> str:
@@ -219,16 +115,16 @@ def learning_curve(lines: Sequence[LearningLine], metric: str) -> str:
         axes = figure.add_subplot()
         rows = [line.rows for line in lines]
         low, high = [line.low for line in lines], [line.high for line in lines]
-        axes.fill_between(rows, low, high, color=_ONE, alpha=0.18, linewidth=0)
-        axes.plot(rows, [line.train for line in lines], "s--", color=_TWO, markersize=4, label="rows seen (train)")
-        axes.plot(rows, [line.validation for line in lines], "o-", color=_ONE, markersize=4.5, label="rows not seen")
+        axes.fill_between(rows, low, high, color=ONE, alpha=0.18, linewidth=0)
+        axes.plot(rows, [line.train for line in lines], "s--", color=TWO, markersize=4, label="rows seen (train)")
+        axes.plot(rows, [line.validation for line in lines], "o-", color=ONE, markersize=4.5, label="rows not seen")
         axes.set(xlabel="rows learnt from", ylabel=metric)
         _whole_numbers(axes.yaxis, max(map(abs, high)))
         axes.xaxis.set_major_formatter(_thousands)
         _few_ticks(axes, x=5, y=5)
         figure.legend(loc="outside upper left", ncols=2)
 
-    return _drawn("learning", f"Learning curve, {metric} by rows", (_WIDTH, 2.9), draw)
+    return drawn("learning", f"Learning curve, {metric} by rows", (_WIDTH, 2.9), draw)
 
 
 def roc(curve: dict[str, Any], at: tuple[float, float] | None) -> str:
@@ -236,14 +132,14 @@ def roc(curve: dict[str, Any], at: tuple[float, float] | None) -> str:
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        axes.plot([0, 1], [0, 1], color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         across, up = curve["false_positive_rate"], curve["true_positive_rate"]
-        axes.fill_between(across, up, color=_ONE, alpha=0.1, linewidth=0)
-        axes.plot(across, up, color=_ONE)
+        axes.fill_between(across, up, color=ONE, alpha=0.1, linewidth=0)
+        axes.plot(across, up, color=ONE)
         _mark(axes, at)
         _unit_square(axes, "false positive rate", "true positive rate (recall)")
 
-    return _drawn("roc", "ROC curve", (_WIDTH, 3.1), draw)
+    return drawn("roc", "ROC curve", (_WIDTH, 3.1), draw)
 
 
 def precision_recall(curve: dict[str, Any], at: tuple[float, float] | None, share: float | None) -> str:
@@ -252,19 +148,19 @@ def precision_recall(curve: dict[str, Any], at: tuple[float, float] | None, shar
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         if share is not None:
-            axes.axhline(share, color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
-        axes.fill_between(curve["recall"], curve["precision"], color=_ONE, alpha=0.1, linewidth=0)
-        axes.plot(curve["recall"], curve["precision"], color=_ONE)
+            axes.axhline(share, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.fill_between(curve["recall"], curve["precision"], color=ONE, alpha=0.1, linewidth=0)
+        axes.plot(curve["recall"], curve["precision"], color=ONE)
         _mark(axes, at)
         _unit_square(axes, "recall", "precision")
 
-    return _drawn("precision-recall", "Precision by recall", (_WIDTH, 3.1), draw)
+    return drawn("precision-recall", "Precision by recall", (_WIDTH, 3.1), draw)
 
 
 def _mark(axes: Axes, at: tuple[float, float] | None) -> None:
     """A dot where the threshold in use stands on the curve."""
     if at is not None:
-        axes.plot([at[0]], [at[1]], "o", color=_TWO, markersize=7, zorder=5, clip_on=False)
+        axes.plot([at[0]], [at[1]], "o", color=TWO, markersize=7, zorder=5, clip_on=False)
 
 
 def calibration(curve: dict[str, Any]) -> str:
@@ -274,18 +170,18 @@ def calibration(curve: dict[str, Any]) -> str:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
         predicted, observed = curve["predicted"], np.asarray(curve["observed"])
         reach = np.maximum([observed - curve["low"], np.asarray(curve["high"]) - observed], 0.0)
-        above.plot([0, 1], [0, 1], color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        above.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         above.errorbar(
-            predicted, observed, reach, fmt="o-", color=_ONE, markersize=4.5, linewidth=1.3, elinewidth=1.5, capsize=2.5
+            predicted, observed, reach, fmt="o-", color=ONE, markersize=4.5, linewidth=1.3, elinewidth=1.5, capsize=2.5
         )
         _unit_square(above, "", "observed share")
-        below.bar(predicted, curve["count"], width=0.022, color=_SOFT)
+        below.bar(predicted, curve["count"], width=0.022, color=SOFT)
         below.set(xlabel="predicted probability", ylabel="rows", ylim=(0, 1.15 * max(curve["count"])))
         below.yaxis.set_major_formatter(_thousands)
         below.grid(axis="x", visible=False)
         _few_ticks(below, y=2)
 
-    return _drawn("calibration", "Calibration: observed share by predicted probability", (_WIDTH, 3.5), draw)
+    return drawn("calibration", "Calibration: observed share by predicted probability", (_WIDTH, 3.5), draw)
 
 
 def most_frequent(counts: np.ndarray, most: int = MOST_LABELS) -> np.ndarray:
@@ -306,10 +202,10 @@ def confusion(counts: np.ndarray, labels: Sequence[str]) -> str:
         axes.set(xlim=(-0.5, len(kept) - 0.5), ylim=(len(kept) - 0.5, -0.5))
         for (row, column), share in np.ndenumerate(shares):
             strength = float(0.04 + 0.5 * share)
-            axes.bar(column, 0.96, width=0.96, bottom=row - 0.48, color=_ONE, alpha=strength, linewidth=0)
+            axes.bar(column, 0.96, width=0.96, bottom=row - 0.48, color=ONE, alpha=strength, linewidth=0)
             told = f"{share:.0%}" if many else f"{counts[row, column]:,}\n{share:.1%}"
             axes.text(
-                column, row, told, ha="center", va="center", fontsize=7.5 if many else 9, linespacing=1.35, color=_INK
+                column, row, told, ha="center", va="center", fontsize=7.5 if many else 9, linespacing=1.35, color=INK
             )
         axes.set_xticks(range(len(kept)), names)
         if max(map(len, names)) > (6 if many else 44 / len(kept)):
@@ -321,7 +217,7 @@ def confusion(counts: np.ndarray, labels: Sequence[str]) -> str:
         axes.spines[:].set_visible(False)
 
     side = 1.5 + 0.4 * len(kept)
-    return _drawn("confusion", "Confusion matrix", (side + 0.8, side) if many else (_WIDTH, 3.1), draw)
+    return drawn("confusion", "Confusion matrix", (side + 0.8, side) if many else (_WIDTH, 3.1), draw)
 
 
 def residuals(histogram: dict[str, Any]) -> str:
@@ -330,17 +226,17 @@ def residuals(histogram: dict[str, Any]) -> str:
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         edges, counts = np.asarray(histogram["edges"]), histogram["counts"]
-        axes.bar(edges[:-1], counts, width=np.diff(edges) * 0.94, align="edge", color=_SOFT)
-        axes.axvline(0, color=_MUTED, linewidth=1)
+        axes.bar(edges[:-1], counts, width=np.diff(edges) * 0.94, align="edge", color=SOFT)
+        axes.axvline(0, color=MUTED, linewidth=1)
         for key in ("0.05", "0.95"):
-            axes.axvline(histogram["quantiles"][key], color=_TWO, linewidth=1.2, linestyle=(0, (4, 3)))
+            axes.axvline(histogram["quantiles"][key], color=TWO, linewidth=1.2, linestyle=(0, (4, 3)))
         axes.set(xlabel="residual (predicted − true)", ylabel="rows")
         axes.xaxis.set_major_formatter(_thousands)
         axes.yaxis.set_major_formatter(_thousands)
         axes.grid(axis="x", visible=False)
         _few_ticks(axes, x=6, y=4)
 
-    return _drawn("residuals", "Histogram of residuals", (_WIDTH, 2.9), draw)
+    return drawn("residuals", "Histogram of residuals", (_WIDTH, 2.9), draw)
 
 
 def predicted_against_true(points: dict[str, Any], target: str) -> str:
@@ -350,14 +246,14 @@ def predicted_against_true(points: dict[str, Any], target: str) -> str:
         axes = figure.add_subplot()
         truth, predicted = np.asarray(points["truth"]), np.asarray(points["predicted"])
         both = np.concatenate([truth, predicted])
-        axes.plot([both.min(), both.max()], [both.min(), both.max()], color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
-        axes.scatter(truth, predicted, s=9, color=_ONE, alpha=0.45, linewidths=0)
+        axes.plot([both.min(), both.max()], [both.min(), both.max()], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        axes.scatter(truth, predicted, s=9, color=ONE, alpha=0.45, linewidths=0)
         axes.set(xlabel=f"true {clean(target, 30)}", ylabel="predicted")
         axes.xaxis.set_major_formatter(_thousands)
         axes.yaxis.set_major_formatter(_thousands)
         _few_ticks(axes, x=5, y=5)
 
-    return _drawn("predicted", "Predicted against true values", (_WIDTH, 3.1), draw)
+    return drawn("predicted", "Predicted against true values", (_WIDTH, 3.1), draw)
 
 
 def importance(bars: Sequence[Importance], metric: str) -> str:
@@ -366,15 +262,15 @@ def importance(bars: Sequence[Importance], metric: str) -> str:
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         for place, bar in enumerate(bars):
-            axes.barh(place, bar.mean, height=0.62, color=_SOFT)
-            axes.plot([bar.low, bar.high], [place, place], color=_INK, linewidth=1.2)
-        axes.axvline(0, color=_MUTED, linewidth=1)
+            axes.barh(place, bar.mean, height=0.62, color=SOFT)
+            axes.plot([bar.low, bar.high], [place, place], color=INK, linewidth=1.2)
+        axes.axvline(0, color=MUTED, linewidth=1)
         axes.set_yticks(range(len(bars)), [clean(bar.column, 24) for bar in bars])
-        axes.tick_params(axis="y", labelcolor=_INK)
+        axes.tick_params(axis="y", labelcolor=INK)
         axes.set(ylim=(len(bars) - 0.4, -0.6), xlabel=f"how much worse {metric} gets")
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
         _few_ticks(axes, x=5)
         _whole_numbers(axes.xaxis, max(bar.high for bar in bars))
 
-    return _drawn("importance", "Permutation importance", (_WIDTH, 0.75 + 0.235 * len(bars)), draw)
+    return drawn("importance", "Permutation importance", (_WIDTH, 0.75 + 0.235 * len(bars)), draw)

@@ -3,8 +3,9 @@
     never    the first champion for ever
     always   a challenger at the end of every period
     drift    a challenger while an alarm holds, at the end of a monitoring window
-    oracle   in hindsight: in each period the best of all models that existed when it began. It cannot be had; it
-             bounds what any choice of when to switch could have won, where switches are at the start of a period
+    oracle   in hindsight: in each piece of time, cut wherever any of the others switched, the best of all models that
+             existed when it began. It cannot be had. It is an upper bound by construction: no policy scores better in
+             any piece. And it is an optimistic one, for it chooses by the very rows that it is scored on
 
 A challenger becomes champion only through the gate, in `always` as in `drift`. Fitting takes no time in the replay:
 a challenger that is promoted answers from the moment at which it was fitted.
@@ -13,6 +14,7 @@ a challenger that is promoted answers from the moment at which it was fitted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol
@@ -23,7 +25,6 @@ from mainspring.errors import DataError
 from mainspring.evaluation.metrics import METRICS, Predictions, score
 from mainspring.lifecycle.periods import MICROSECONDS, Period, moment, next_window
 from mainspring.lifecycle.refits import Fit, History
-from mainspring.lifecycle.renew import LEAST_ROWS
 from mainspring.lifecycle.replay_result import Event, PolicyName
 from mainspring.monitoring.observations import Alarm, Rows
 
@@ -87,10 +88,10 @@ class Course:
         self.events.append(Event(moment(time), self.policy, kind, version, detail))  # type: ignore[arg-type]
         self.told(self.events[-1])
 
-    def challenge(self, history: History, champion: Fit, now: int, since: int | None) -> Fit:
-        """Fit a challenger and ask the gate: who is champion from `now` on."""
+    def challenge(self, history: History, champion: Fit, now: int, changed: int | None = None) -> Fit:
+        """Fit a challenger and ask the gate: who is champion from `now` on. `changed`: since when an alarm holds."""
         try:
-            challenger = history.fit(now, since)
+            challenger = history.renewal(champion, now, changed)
         except DataError as error:
             self.note(now, "failed", "", str(error))
             return champion
@@ -136,8 +137,7 @@ def always(course: Course, history: History, champion: Fit, periods: Sequence[Pe
     for period, following in zip(periods, [*periods[1:], None], strict=True):
         course.answer(period.start, period.end if following is None else following.start, champion)
         if following is not None:
-            since = data_since(history, following.start, [])
-            champion = course.challenge(history, champion, following.start, since)
+            champion = course.challenge(history, champion, following.start)
     return course
 
 
@@ -167,31 +167,36 @@ def drift(
         if now < end and watching.active and _may_renew(history, tried, now):
             tried.append(now)
             before = champion
-            champion = course.challenge(history, champion, now, data_since(history, now, watching.active))
+            champion = course.challenge(history, champion, now, min(alarm.since for alarm in watching.active))
             if champion is not before:
                 watching = watch(champion)
     return course
 
 
-def oracle(course: Course, history: History, periods: Sequence[Period]) -> Course:
-    """In each period, the best of the fits made until it began; ties go to the older one."""
+def oracle(course: Course, history: History, periods: Sequence[Period], others: Sequence[Course]) -> Course:
+    """In each piece, the best of the fits made until it began; ties go to the one that answered before.
+
+    Args:
+        course: to be filled.
+        history: all rows, with every fit that the other policies made.
+        periods: all that is to be played.
+        others: the courses of the other policies, whose switches cut the pieces.
+    """
     sign = METRICS[history.metric].sign
-    answered: Fit | None = None
-    for period in periods:
-        rows = period.rows(history.times)
+    answered = history.fits[0]
+    for piece in (piece for period in periods for piece in pieces(period, others)):
+        rows = piece.rows(history.times)
 
         def quality(fit: Fit, rows: slice = rows) -> float:
             return sign * score(history.metric, history.rows.truth[rows], fit.predictions(rows))
 
-        pool = [fit for fit in history.fits if fit.at <= period.start]
-        try:
-            best = max(pool, key=quality)
-        except DataError:  # the metric is undefined in this period
-            best = answered or pool[0]
-        if answered is not None and best is not answered:
+        best = answered
+        with suppress(DataError):  # the metric is undefined in this piece, as where all rows are of one class
+            best = max([answered, *(fit for fit in history.fits if fit.at <= piece.start)], key=quality)
+        if best is not answered:
             course.renewals += 1
-            course.note(period.start, "chosen", best.version, f"version {best.version} is best in {period.name}")
-        course.answer(period.start, period.end, best)
+            course.note(piece.start, "chosen", best.version, f"the best, at least until {moment(piece.end)[:10]}")
+        course.answer(piece.start, piece.end, best)
         answered = best
     course.challengers = history.fits[1:]
     return course
@@ -201,18 +206,6 @@ def as_live(history: History, fit: Fit, rows: slice, now: int) -> Rows:
     """A window as monitoring gets it: inputs, answers, and the labels that are known before `now`."""
     inputs = {column.name: history.rows.columns[column.name][rows] for column in fit.runtime.schema.features}
     return Rows(history.times[rows], inputs, fit.outputs(rows), history.truth(rows, now))
-
-
-def data_since(history: History, now: int, alarms: Sequence[Alarm]) -> int | None:
-    """From when on the policy `renew.data` learns; None: from the beginning."""
-    renew = history.spec.renew
-    if renew.data == "window":
-        assert renew.window is not None
-        return now - int(renew.window * MICROSECONDS)
-    if renew.data == "since-change" and alarms:
-        since = min(alarm.since for alarm in alarms)
-        return since if len(history.known(now, since)) >= LEAST_ROWS else None
-    return None
 
 
 def _may_renew(history: History, tried: Sequence[int], now: int) -> bool:

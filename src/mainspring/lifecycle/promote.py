@@ -47,11 +47,40 @@ def apply(
     project: Project, model: str, version: str, *, reason: str, kind: EventKind = "promote", watched: bool = False
 ) -> None:
     """Let the gateways follow a champion that MLflow knows already. Call it under `promotion_lock`."""
-    before = desired.read(project.state).champion(model)
+    before = desired.last_known(project.state).champion(model)
     last = [event for event in history.read(project.state, model) if event.kind in history.CHAMPION_CHANGES]
     desired.set_champion(project.state, model, version)
     if not last or last[-1].version != version:
         history.append(project.state, model, kind, version, reason, before=before, watched=watched)
+
+
+def complete(project: Project, model: str) -> bool:
+    """Note a promotion that was cut off, as by a kill, before it reached the history; whether there was one.
+
+    Without this `rollback` would go back one version too far.
+
+    Raises:
+        RegistryError: desired state is damaged.
+    """
+    if _noted(project, model):
+        return False
+    with promotion_lock(project):  # look again: a promotion may have been half way
+        if _noted(project, model):
+            return False
+        champion, before = desired.read(project.state).champion(model), _last_noted(project, model)
+        assert champion is not None
+        reason = "it went live, and its promotion was cut off before it was noted"
+        history.append(project.state, model, "promote", champion, reason, before=before, watched=False)
+    return True
+
+
+def _noted(project: Project, model: str) -> bool:
+    return desired.read(project.state).champion(model) in (None, _last_noted(project, model))
+
+
+def _last_noted(project: Project, model: str) -> str | None:
+    changes = [event for event in history.read(project.state, model) if event.kind in history.CHAMPION_CHANGES]
+    return changes[-1].version if changes else None
 
 
 def rollback(project: Project, model: str) -> str:

@@ -1,8 +1,8 @@
 """Fits as they would have been made at a moment of the past, and judged then: what a replay is made of.
 
 `History` holds all rows in the order of time. A fit at a moment sees only rows whose label was known by then; it is
-exported, and its answers are those of the graph. Fits are remembered, so that policies that want the same one share it,
-and so are its answers to all later rows.
+exported, and its answers are those of the graph. A renewal goes by the terms of a live one (see `terms`). Fits are
+remembered, so that policies that want the same one share it, and so are its answers to all later rows.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from mainspring.evaluation import comparison, gate
 from mainspring.evaluation.metrics import Predictions
 from mainspring.lifecycle import judge
 from mainspring.lifecycle.periods import MICROSECONDS
+from mainspring.lifecycle.terms import Terms, terms
+from mainspring.registry.versions import Recipe
 from mainspring.runtimes.onnx import OnnxRuntime, Outputs
 from mainspring.schema import MISSING_TEXT, MISSING_TIME, Column, Schema
 from mainspring.spec import TabularSpec
 from mainspring.tasks import tabular
-from mainspring.tasks.search import Search
 
 _GATE_RESAMPLES = 500  # as few as the gate's bootstrap ever takes: a replay decides many times
 
@@ -38,7 +39,8 @@ class Fit:
     """A version as it was made at the moment `at` (microseconds since 1970 UTC), from rows since `since` (None: all).
 
     `fit_rows` and `held_out` are places in the history: what it was fitted on, and what it was judged on. `newest` is
-    the time of the newest row of both. `seconds` is what the fit cost.
+    the time of the newest row of both. `recipe` is what a renewal fits anew; its `kept_from` is the champion that it
+    was taken from. `seconds` is what the fit cost.
     """
 
     version: str
@@ -47,6 +49,7 @@ class Fit:
     history: Dataset
     split: Split
     runtime: OnnxRuntime
+    recipe: Recipe
     fit_rows: np.ndarray
     held_out: np.ndarray
     seconds: float
@@ -108,8 +111,7 @@ class History:
         self.fits: list[Fit] = []
         self.capped = False
         self._delay = int(label_delay * MICROSECONDS)
-        self._recipe: Search | None = None
-        self._made: dict[tuple[int, int | None], Fit] = {}
+        self._made: dict[tuple[int, int | None, float], Fit] = {}
 
     @property
     def times(self) -> np.ndarray:
@@ -127,53 +129,66 @@ class History:
         """(n,) float64: the truth of some rows as far as known before `now`, else NaN."""
         return np.where(self.times[rows] < now - self._delay, self.rows.truth[rows].astype(np.float64), np.nan)
 
-    def fit(self, now: int, since: int | None = None) -> Fit:
-        """What a fit at `now` makes of the rows known then; the same one when asked again.
-
-        The first is the model's full search. Later ones keep its recipe, unless the spec's `renew` says what to search.
+    def first(self, now: int) -> Fit:
+        """What the model's own search finds in the rows known at `now`.
 
         Raises:
             DataError: there is too little to learn from, or to judge by.
         """
-        if (now, since) not in self._made:
-            self._made[now, since] = self._fit(now, since)
-            self.fits.append(self._made[now, since])
-        return self._made[now, since]
+        return self._remembered(now, Terms(None, self.spec, search=True), None)
 
-    def _fit(self, now: int, since: int | None) -> Fit:
+    def renewal(self, champion: Fit, now: int, changed: int | None = None) -> Fit:
+        """What a renewal of `champion` at `now` makes of the rows known then; the same one when asked again.
+
+        Args:
+            champion: whose recipe is kept, unless the spec's `renew` says what to search.
+            now: microseconds since 1970 UTC.
+            changed: when the world changed, if an alarm said so.
+
+        Raises:
+            DataError: there is too little to learn from, or to judge by.
+        """
+        known = self.known(now)
+        if not len(known):
+            raise DataError("no labelled rows are known yet")
+        found = terms(self.spec, self.times[known], changed=changed, seen_until=champion.split.seen_until)
+        return self._remembered(now, found, None if found.search else champion)
+
+    def _remembered(self, now: int, found: Terms, champion: Fit | None) -> Fit:
+        # Champions differ in what they have seen, and so in the share to hold out; their recipes are one and the same
+        # but for the rounds of boosting, which every fit finds anew.
+        key = now, found.since, found.spec.holdout
+        if key not in self._made:
+            self._made[key] = self._fit(now, found, champion)
+            self.fits.append(self._made[key])
+        return self._made[key]
+
+    def _fit(self, now: int, found: Terms, champion: Fit | None) -> Fit:
         began = time.perf_counter()
-        places = self.known(now, since)
+        places = self.known(now, found.since)
         if not len(places):
             raise DataError("no labelled rows are known yet")
         known = as_of(self.rows.take(places))
-        split = splits.hold_out(known, self.spec)
+        split = splits.hold_out(known, found.spec)
         held_out = split.is_holdout(known.table)
         chosen = self._capped(np.flatnonzero(~held_out), known.hashes)
-        fit_side, renew = known.take(chosen), self.spec.renew
-        if self._recipe is None:
-            fitted = tabular.fit(fit_side, self.spec, learning_curve=False)
-            self._recipe = fitted.search
-        elif renew.candidates or renew.budget:
-            asked = {"candidates": renew.candidates or self._kinds(), "budget": renew.budget or self.spec.budget}
-            fitted = tabular.fit(fit_side, self.spec.model_copy(update=asked), learning_curve=False)
+        if champion is None:
+            fitted = tabular.fit(known.take(chosen), found.spec, learning_curve=False)
         else:
-            fitted = tabular.refit(fit_side, self.spec, self._recipe)
+            fitted = tabular.refit(known.take(chosen), found.spec, champion.recipe)
+        kept_from = champion.version if champion else None
         return Fit(
             version=str(len(self.fits) + 1),
             at=now,
-            since=since,
+            since=found.since,
             history=self.rows,
             split=split,
             runtime=OnnxRuntime(fitted.model.to_onnx(), fitted.model.schema, threads=0),
+            recipe=msgspec.structs.replace(tabular.recipe_of(fitted.search), kept_from=kept_from),
             fit_rows=places[chosen],
             held_out=places[held_out],
             seconds=time.perf_counter() - began,
         )
-
-    def _kinds(self) -> tuple[str, ...]:
-        assert self._recipe is not None
-        kinds = tuple(dict.fromkeys(trial.kind for trial, _ in self._recipe.chosen))
-        return (*kinds, "blend") if len(self._recipe.chosen) > 1 else kinds
 
     def _capped(self, places: np.ndarray, hashes: np.ndarray) -> np.ndarray:
         """At most `most_rows` of the places, chosen by content: the same rows whenever it is asked."""

@@ -2,18 +2,16 @@
 
 The policy (`[models.NAME.renew]`) says which rows a challenger learns from: all history, the newest stretch of it, or
 what came since the change that raised the alarm; in each case with the live rows whose true label has come by feedback.
-The newest of these rows are held out, and where enough of them are live, they alone are judged on.
+The newest of these rows are held out, and where enough of them are live, they alone are judged on. The champion's
+recipe is fitted anew on them, unless there is a reason to search: see `terms`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
 from mainspring.data import dataset as data
@@ -23,21 +21,25 @@ from mainspring.data.splits import Split
 from mainspring.errors import MainspringError, RegistryError
 from mainspring.lifecycle import fit, lineage, promote
 from mainspring.lifecycle.fit import Material, Result, Watcher
+from mainspring.lifecycle.lineage import Fingerprint
+from mainspring.lifecycle.terms import Terms, terms
 from mainspring.monitoring import log
 from mainspring.monitoring.privacy import Private
 from mainspring.registry import desired, history, tracking, versions
 from mainspring.registry.files import lock
-from mainspring.registry.versions import Version
+from mainspring.registry.versions import Recipe, Version
 from mainspring.schema import Schema
 from mainspring.spec import Project, TabularSpec
 
-LEAST_ROWS = 1000  # since a change, before which all history teaches more
-_ENOUGH_TO_JUDGE = 2000
-_MICROSECONDS = 1_000_000
-
 
 def renew(
-    project: Project, model: str, *, reason: str, since: int | None = None, watcher: Watcher | None = None
+    project: Project,
+    model: str,
+    *,
+    reason: str,
+    since: int | None = None,
+    search: bool = False,
+    watcher: Watcher | None = None,
 ) -> Result:
     """Fit a challenger of `model` on the policy's data, and let it in as far as the evidence goes.
 
@@ -46,6 +48,7 @@ def renew(
         model: one that has a champion.
         reason: why, for the history: "by hand", an alarm's message, …
         since: when the world changed, in microseconds since 1970 UTC; for the policy `since-change`.
+        search: try candidates, also where the champion's recipe could be kept.
         watcher: told how it goes along.
 
     Raises:
@@ -61,7 +64,7 @@ def renew(
         # The beginning is noted too: a renewal that takes the whole machine down must not be begun at once again.
         history.append(project.state, model, "renew", "", reason, phase="begin")
         try:
-            result = _renew(project, model, since, watcher, began)
+            result = _renew(project, model, since, search, watcher, began)
         except (MainspringError, OSError) as error:  # a full disk, say
             result = Result(model, "failed", None, str(error), time.perf_counter() - began)
         seconds = round(time.perf_counter() - began, 1)
@@ -71,7 +74,7 @@ def renew(
     return result
 
 
-def _renew(project: Project, model: str, since: int | None, watcher: Watcher, began: float) -> Result:
+def _renew(project: Project, model: str, since: int | None, search: bool, watcher: Watcher, began: float) -> Result:
     store = tracking.connect(project)
     if store:
         fit.catch_up(project, store, model, watcher)
@@ -82,11 +85,17 @@ def _renew(project: Project, model: str, since: int | None, watcher: Watcher, be
     spec = project.models[model]
     live = _live_rows(project, spec, model, champion, watcher)
     dataset = data.load(project, model, live)
-    split = msgspec.convert(versions.load(project.state, model, champion).manifest.lineage.split, Split)
-    material = _chosen(dataset, spec, live, since, split.seen_until, lambda note: watcher.note(model, note))
+    beaten = versions.load(project.state, model, champion)
+    split = msgspec.convert(beaten.manifest.lineage.split, Split)
+    found = terms(spec, dataset.time, changed=since, seen_until=split.seen_until)
+    for note in found.notes:
+        watcher.note(model, note)
     print_of_now = lineage.fingerprint(project, model, dataset.fingerprint)
+    recipe = None if search or found.search else _kept(beaten, print_of_now, watcher)
+    material = _material(dataset, spec, live, found, recipe)
     for version in versions.load_all(project.state, model):
-        if print_of_now.matches(version) and _rows(version.manifest.lineage.policy) == _rows(material.policy):
+        done = _rows(version.manifest.lineage.policy) == _rows(material.policy)
+        if done and print_of_now.matches(version) and (recipe is not None or _was_searched(version)):
             message = f"no row has come since version {version.name} was fitted on the same: nothing to renew with"
             return Result(model, "unchanged", version.name, message, time.perf_counter() - began)
     with versions.staging(project.state, model) as staged:
@@ -115,58 +124,43 @@ def _live_rows(project: Project, spec: TabularSpec, model: str, champion: str, w
     return labelled
 
 
-def _chosen(
-    dataset: Dataset,
-    spec: TabularSpec,
-    live: pa.Table | None,
-    since: int | None,
-    seen_until: int,
-    note: Callable[[str], None],
+def _kept(champion: Version, print_of_now: Fingerprint, watcher: Watcher) -> Recipe | None:
+    """The champion's recipe, to be fitted anew; None where it may be out of date or is not known, and why is told."""
+    manifest = champion.manifest
+    if manifest.recipe is None:
+        why = f"version {champion.name} is of a time when recipes were not kept"
+    elif manifest.lineage.spec != print_of_now.spec:
+        why = f"the spec has changed since version {champion.name} was fitted"
+    elif manifest.lineage.code != print_of_now.code:
+        why = f"the code has changed since version {champion.name} was fitted"
+    else:
+        return msgspec.structs.replace(manifest.recipe, kept_from=champion.name)
+    watcher.note(manifest.model, f"{why}: candidates are searched")
+    return None
+
+
+def _was_searched(version: Version) -> bool:
+    recipe = version.manifest.recipe
+    return recipe is None or recipe.kept_from is None
+
+
+def _material(
+    dataset: Dataset, spec: TabularSpec, live: pa.Table | None, found: Terms, recipe: Recipe | None
 ) -> Material:
-    """The rows of the policy, and the spec with the renewal's own candidates and budget."""
-    policy, times, start = spec.renew, dataset.time, None
-    if policy.data == "window" and times is not None and policy.window is not None:
-        start = int(times.max() - policy.window * _MICROSECONDS)
-    elif policy.data == "since-change" and times is not None and since is not None:
-        rows = int((times >= since).sum())
-        if rows >= LEAST_ROWS:
-            start = since
-        else:
-            note(f"only {rows:,} rows came since the change, fewer than {LEAST_ROWS:,}: all history is used")
-    if start is not None and times is not None:
-        dataset = dataset.take(times >= start)
-        note(f"{len(dataset):,} rows since {_day(start)} are used")
-    described: dict[str, Any] = {"data": policy.data, "from": start}
+    """The rows of the policy, what to make of them, and all of it as the lineage keeps it."""
+    if found.since is not None and dataset.time is not None:
+        dataset = dataset.take(dataset.time >= found.since)
+    described: dict[str, Any] = {"data": spec.renew.data, "from": found.since}
     if live is not None and live.num_rows:
         described["live"] = table_fingerprint(live)
-    own: dict[str, Any] = {"candidates": policy.candidates, "budget": policy.budget}
-    if dataset.time is not None:
-        own["holdout"] = share_to_judge_by(dataset.time, seen_until, spec.holdout)
-    changed = spec.model_copy(update={key: value for key, value in own.items() if value is not None})
-    described |= changed.model_dump(include={key for key, value in own.items() if value is not None}, mode="json")
-    return Material(dataset, changed, described, dataset.live)
+    changed = {name for name in ("candidates", "budget", "holdout") if getattr(found.spec, name) != getattr(spec, name)}
+    described |= found.spec.model_dump(include=changed, mode="json")
+    return Material(dataset, found.spec, described, dataset.live, recipe)
 
 
 def _rows(policy: dict[str, Any] | None) -> tuple[Any, Any]:
     """What a policy says of the rows: from when on, and which live ones. A fit's, which is None: all, and no live."""
     return (policy.get("from"), policy.get("live")) if policy else (None, None)
-
-
-def share_to_judge_by(times: np.ndarray, seen_until: int, holdout: float) -> float:
-    """The share of dated rows that a renewal holds out: of those alone that came after the champion's data ended.
-
-    The newest rows are what a renewal is for. Were the usual share of all rows held out, then after a long history
-    none of the new ones would be left to learn from. Of few new ones, half are held out, for a verdict needs rows.
-
-    Args:
-        times: (n,) int64 microseconds since 1970 UTC.
-        seen_until: the newest time in the champion's data.
-        holdout: the share that the spec asks for.
-    """
-    new = int((times > seen_until).sum())
-    if not new:
-        return holdout
-    return max(holdout * new, min(_ENOUGH_TO_JUDGE, new / 2)) / len(times)
 
 
 def _let_in(
@@ -192,7 +186,3 @@ def _let_in(
     message = f"{verdict['reason']}; it {what} for {spec.renew.trial:,.0f} s before it is promoted"
     history.append(project.state, model, "rollout", version.name, message, phase="begin", rollout=rollout)
     return Result(model, "trial", version.name, message, seconds, verdict, metrics)
-
-
-def _day(microseconds: int) -> str:
-    return datetime.fromtimestamp(microseconds / _MICROSECONDS, UTC).date().isoformat()

@@ -138,7 +138,7 @@ def replay(
         )
     first, later = everything[: settings.first], everything[settings.first :]
     told(f"fitting the first champion on {first[0].name} to {first[-1].name}")
-    champion = history.fit(later[0].start)
+    champion = history.first(later[0].start)
     courses = _play(history, champion, later, watch or _monitored, told)
     found = _scored(project, model, history, first, later, courses)
     notes = _notes(history, settings)
@@ -167,7 +167,8 @@ def _play(
     policies.always(courses["always"], history, champion, later)
     policies.drift(courses["drift"], history, champion, later, lambda fit: watch(history, fit))
     told("choosing in hindsight")
-    policies.oracle(courses["oracle"], history, later)
+    others = [course for name, course in courses.items() if name != "oracle"]
+    policies.oracle(courses["oracle"], history, later, others)
     return courses
 
 
@@ -255,7 +256,11 @@ def _measured(history: History, piece: Period, course: Course) -> Measure | None
 
 
 def _notes(history: History, settings: Settings) -> list[str]:
-    notes = ["Every promotion went through the gate, and a champion answered only rows that came after its fit."]
+    searched = any(fit.recipe.kept_from is None for fit in history.fits[1:])
+    notes = [
+        "Every promotion went through the gate, and a champion answered only rows that came after its fit.",
+        "Challengers were searched for, as `renew` says." if searched else "Challengers kept the champion's recipe.",
+    ]
     if history.capped:
         notes.append(
             f"Of more than {settings.most_rows:,} rows, so many were chosen by content to fit on, and to judge by."

@@ -1,6 +1,6 @@
 """The replay as one page of HTML: the verdict, the scores over time, what it cost, and what happened.
 
-Made as the report of a version is (see `report_page` and `plots`), and dressed by the same style sheet.
+Made as the report of a version is (see `report_page` and `drawing`), and dressed by the same style sheet.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mainspring.lifecycle import plots
+from mainspring.lifecycle.drawing import INK, MUTED, ONE, SOFT, TWO, drawn
 from mainspring.lifecycle.replay_result import POLICIES, PolicyName, PolicyResult, Replay
 from mainspring.lifecycle.report_page import Plot
 from mainspring.lifecycle.wording import count, date, decimals_for, duration, fixed, measured, metric_name
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 # What each line of the drawing looks like: its colour, its dashes, and where among the others it stands in a period.
 _LINES = {
-    "never": (plots._MUTED, (0, (1.5, 1.5)), -0.18),
-    "always": (plots._TWO, "-", -0.06),
-    "drift": (plots._ONE, "-", 0.06),
-    "oracle": (plots._SOFT, (0, (4, 2)), 0.18),
+    "never": (MUTED, (0, (1.5, 1.5)), -0.18),
+    "always": (TWO, "-", -0.06),
+    "drift": (ONE, "-", 0.06),
+    "oracle": (SOFT, (0, (4, 2)), 0.18),
 }
 _WIDTH = 8.2
 
@@ -115,11 +115,11 @@ def _scores(replay: Replay) -> str:
         axes.grid(axis="x", visible=False)
         alarmed = [p for p in places if "!" in marks(replay, "drift", replay.periods[p].start, replay.periods[p].end)]
         floor = axes.get_ylim()[0]
-        axes.plot(alarmed, [floor] * len(alarmed), "x", color=plots._ONE, markersize=6, clip_on=False, label="alarm")
+        axes.plot(alarmed, [floor] * len(alarmed), "x", color=ONE, markersize=6, clip_on=False, label="alarm")
         axes.legend(ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
     told = "; ".join(f"{name} {measured_of(replay.policies[name])[0]}" for name in POLICIES)
-    return plots._drawn("scores", f"{metric_name(replay.metric)} by period. {told}", (_WIDTH, 3.6), draw)
+    return drawn("scores", f"{metric_name(replay.metric)} by period. {told}", (_WIDTH, 3.6), draw)
 
 
 def _line(axes: Axes, replay: Replay, name: PolicyName) -> None:
@@ -146,10 +146,10 @@ def _cost(replay: Replay) -> str:
         for place, name in enumerate(names):
             result = replay.policies[name]
             said = f" {duration(result.fit_seconds)}, {result.challengers} fits, {result.renewals} promoted"
-            axes.text(seconds[place], place, said, va="center", color=plots._INK, fontsize=8.5)
+            axes.text(seconds[place], place, said, va="center", color=INK, fontsize=8.5)
         axes.set_yticks(range(len(names)), names)
         axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="seconds of fitting", xlim=(0, 1.45 * max([*seconds, 1.0])))
         axes.grid(axis="y", visible=False)
 
     told = "; ".join(f"{name} {duration(replay.policies[name].fit_seconds)}" for name in names)
-    return plots._drawn("cost", f"Fitting: {told}", (_WIDTH, 1.6), draw)
+    return drawn("cost", f"Fitting: {told}", (_WIDTH, 1.6), draw)

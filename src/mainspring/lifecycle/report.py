@@ -19,25 +19,31 @@ class DataSection(msgspec.Struct, frozen=True):
 
 
 class TrialLine(msgspec.Struct, frozen=True):
-    """One trial of the search: the mean score over folds, its standard deviation, and the score on rows it saw."""
+    """One trial of the search: the mean score over folds, its standard deviation, and the score on rows it saw.
+
+    One fold alone has no standard deviation.
+    """
 
     kind: str
     parameters: dict[str, Any]
     score: float
-    spread: float
+    spread: float | None
     train_score: float
     seconds: float
     weight: float  # in the chosen blend; 0 if it was not chosen
 
 
 class CrossValidation(msgspec.Struct, frozen=True):
-    """The chosen model on rows out of fold. `gap` is train score minus validation score: wide where variance is."""
+    """The chosen model on rows out of fold. `gap` is train score minus validation score: wide where variance is.
+
+    `spread` is the standard deviation over folds; one fold alone has none.
+    """
 
     folds: int
     method: str
     scores: list[float]
     mean: float
-    spread: float
+    spread: float | None
     train_mean: float
     gap: float
 
@@ -65,7 +71,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Everything. `holdout` and `baseline` map a metric to `{"value", "low", "high", "method"}`.
 
     `curves` holds, for two classes, `roc`, `precision_recall`, `calibration` and `expected_calibration_error`; for any
-    number of classes `confusion`; for a regression `residuals` and `predicted` (against the truth).
+    number of classes `confusion`; for a regression `residuals` and `predicted` (against the truth). `kept_from` is the
+    version whose recipe was fitted anew, without a search.
     """
 
     project: str
@@ -91,3 +98,4 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     importance: list[Importance]
     parity: dict[str, Any]
     verdict: dict[str, Any]
+    kept_from: str | None = None

@@ -15,6 +15,7 @@ import numpy as np
 
 from mainspring.evaluation.metrics import METRICS
 from mainspring.lifecycle import plots
+from mainspring.lifecycle.drawing import clean
 from mainspring.lifecycle.report import Report, TrialLine
 from mainspring.lifecycle.wording import (
     chance,
@@ -78,7 +79,7 @@ def render(report: Report) -> str:
     template = environment.from_string((files("mainspring.lifecycle") / "report.html.jinja").read_text("utf-8"))
     ranked = _ranked(report)
     shown = max([_TRIALS_SHOWN, *(place + 1 for place, trial in enumerate(ranked) if trial.weight)])
-    decimals = decimals_for(max((trial.spread for trial in ranked), default=0.0))
+    decimals = decimals_for(max((trial.spread or 0.0 for trial in ranked), default=0.0))
     return template.render(
         report=report,
         date=date(report.created),
@@ -94,6 +95,7 @@ def render(report: Report) -> str:
         whisker=_whiskers(ranked[:shown]),
         parameters=_parameters,
         score=lambda value: fixed(value, decimals),
+        trial_score=lambda trial: _with_spread(trial.score, trial.spread, decimals),
         cross_validated=_cross_validated(report),
         meaning=_meaning(report),
         learning=_learning(report),
@@ -129,7 +131,7 @@ def _standing(report: Report) -> str | None:
     comparison = report.verdict.get("comparison")
     against = report.verdict.get("against", "baseline")
     if comparison and against != "baseline" and comparison["metric"] == report.metric:
-        rows.append((plots.clean(against, 24), comparison["champion"], None, None))
+        rows.append((clean(against, 24), comparison["champion"], None, None))
     if report.metric in report.baseline:
         rows.append(_interval_row("baseline", report.baseline[report.metric]))
     return plots.intervals(rows, metric_name(report.metric))
@@ -157,16 +159,16 @@ def _ranked(report: Report) -> list[TrialLine]:
 
 def _whiskers(trials: list[TrialLine]) -> Callable[[TrialLine], dict[str, float]]:
     """Where a trial's score and spread lie between the lowest and the highest of `trials`, on a line of 0 to 100."""
-    low = min((trial.score - trial.spread for trial in trials), default=0.0)
-    high = max((trial.score + trial.spread for trial in trials), default=1.0)
+    low = min((trial.score - (trial.spread or 0.0) for trial in trials), default=0.0)
+    high = max((trial.score + (trial.spread or 0.0) for trial in trials), default=1.0)
 
     def place(value: float) -> float:
         return round(min(98.0, max(2.0, 4 + 92 * (value - low) / ((high - low) or 1.0))), 1)
 
     return lambda trial: {
-        "low": place(trial.score - trial.spread),
+        "low": place(trial.score - (trial.spread or 0.0)),
         "at": place(trial.score),
-        "high": place(trial.score + trial.spread),
+        "high": place(trial.score + (trial.spread or 0.0)),
     }
 
 
@@ -182,22 +184,28 @@ def _parameters(trial: TrialLine) -> str:
 
 def _cross_validated(report: Report) -> dict[str, str]:
     found = report.cross_validation
-    decimals = decimals_for(found.spread)
+    decimals = decimals_for(found.spread or 0.0)
     return {
-        "mean": fixed(found.mean, decimals),
-        "spread": fixed(found.spread, decimals),
+        "mean": _with_spread(found.mean, found.spread, decimals),
         "train": fixed(found.train_mean, decimals),
         "gap": fixed(found.gap, decimals),
         "scores": " · ".join(fixed(each, decimals) for each in found.scores),
     }
 
 
+def _with_spread(mean: float, spread: float | None, decimals: int) -> str:
+    value = fixed(mean, decimals)
+    return value if spread is None else f"{value} ± {fixed(spread, decimals)}"
+
+
 def _meaning(report: Report) -> str:
     """What gap and curve say about bias and variance, in one sentence that claims no more than they show."""
     found = report.cross_validation
-    wide = found.gap > found.spread
-    size = fixed(abs(found.gap), decimals_for(found.spread))
+    size = fixed(abs(found.gap), decimals_for(found.spread or 0.0))
     seen = f"{size} {'better' if found.gap >= 0 else 'worse'} on rows it has seen than on new ones"
+    if found.spread is None:
+        return f"The model scores {seen}. One fold alone does not show how much of that is chance."
+    wide = found.gap > found.spread
     if wide:
         times = f", {found.gap / found.spread:.2g} times the spread between folds" if found.spread else ""
         gap = f"The model scores {seen}{times}"

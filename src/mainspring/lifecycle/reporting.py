@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,7 @@ def assemble(
         importance=permutation_importance(runtime, holdout, manifest.metric, seed=lineage.seed),
         parity=manifest.parity,
         verdict=manifest.verdict,
+        kept_from=manifest.recipe.kept_from if manifest.recipe else None,
     )
 
 
@@ -106,7 +108,7 @@ def _trials(found: Search) -> list[TrialLine]:
             trial.kind,
             trial.parameters,
             trial.score,
-            float(np.std(trial.scores, ddof=1)),
+            _spread(trial.scores),
             float(np.mean(trial.train_scores)),
             trial.seconds,
             weights.get(id(trial), 0.0),
@@ -122,9 +124,11 @@ def _cross_validation(found: Search, split: str) -> CrossValidation:
     sign = 1.0 if METRICS[found.metric].greater_is_better else -1.0
     mean = float(np.mean(scores))
     method = {"time": "expanding window in time", "group": "grouped"}.get(split, "stratified by content")
-    return CrossValidation(
-        len(scores), method, scores.tolist(), mean, float(np.std(scores, ddof=1)), train, sign * (train - mean)
-    )
+    return CrossValidation(len(scores), method, scores.tolist(), mean, _spread(scores), train, sign * (train - mean))
+
+
+def _spread(scores: Sequence[float] | np.ndarray) -> float | None:
+    return float(np.std(scores, ddof=1)) if len(scores) > 1 else None
 
 
 def _curves(truth: np.ndarray, served: Predictions, classes: int) -> dict[str, Any]:

@@ -1,13 +1,19 @@
 """Has one column moved? Tests of a window's tally against the reference profile.
 
-    subject                       test                       effect, 0 = as the reference
-    number, time, length of text  Kolmogorov-Smirnov         the largest distance of the distribution functions, 0..1
-    boolean, category             chi-squared                Jensen-Shannon distance in bits (its square root), 0..1
-    missing                       two proportions            the change of the share, 0..1
-    unseen category, out of range binomial, one-sided        the rise of the share over what chance leaves, 0..1
+    subject                       test                       effect, 0 = as the reference, 1 = nothing in common
+    number, time, length of text  Kolmogorov-Smirnov         the largest distance of the distribution functions
+    boolean, category             chi-squared                Jensen-Shannon distance in bits (its square root)
+    missing                       two proportions            the same distance of the shares, missing and not
+    unseen category, out of range binomial, one-sided        the same distance of the shares, outside and not
 
-The same 0.1 is a small but plain move on all of these scales: a normal mean that shifts by a quarter of a standard
-deviation, a tenth of the rows that are now missing, a category of 50 % that becomes one of 36 %.
+One floor serves both scales. Of a normal distribution that shifts by a small part d of its standard deviation the
+Kolmogorov-Smirnov distance is d / sqrt(2 pi) = 0.40 d and the Jensen-Shannon distance d / sqrt(8 ln 2) = 0.42 d. What
+0.05 means:
+
+    a normal mean                 shifts by an eighth of a standard deviation
+    a standard deviation          becomes 1.23 times as large
+    a share of 50 %, 20 %, 5 %    becomes 56 %, 25 %, 7.9 %
+    a share of 0 %                becomes 0.5 %: what never was weighs more than more of the same
 
 The Kolmogorov-Smirnov distance is taken over the cells of the reference's quantiles (`tallies`): at most half a percent
 less than over all points, and exact on atoms. The Jensen-Shannon divergence of two samples is positive by chance alone,
@@ -28,7 +34,7 @@ from scipy.stats import binom, chi2, kstwo, norm, poisson
 
 from mainspring.monitoring.observations import Finding, Subject
 from mainspring.monitoring.profiles import ColumnProfile
-from mainspring.monitoring.tallies import CategoryTally, NumberTally, count_categories, count_numbers
+from mainspring.monitoring.tallies import CategoryCounter, CategoryTally, NumberCounter, NumberTally, Tally
 from mainspring.schema import Kind
 
 Array = np.ndarray
@@ -37,20 +43,21 @@ _FEWEST_EXPECTED = 5  # for a cell of the chi-squared test, after Cochran (1954)
 _UNITS = {"time": "hour ", "text": "length "}
 
 
-def examine_column(
-    name: str, values: Array, profile: ColumnProfile, kind: Kind, subject: Subject = "feature", *, matters: float
-) -> list[Finding]:
-    """All findings of one column.
+def counter(profile: ColumnProfile, kind: Kind) -> NumberCounter | CategoryCounter:
+    """What counts the values of a column of this kind, as `tallies.watched` gives them, beside its reference."""
+    if kind in ("boolean", "category"):
+        return CategoryCounter(list(profile.shares))
+    return NumberCounter(profile.cuts)
 
-    `values`: (n,), as `tallies.watched` gives them. `kind` decides on the words, and on what may lie outside: an
-    input's numbers and categories. A column that never had a known value, or has none now, has no distribution to
-    compare.
+
+def examine_column(
+    name: str, tally: Tally, profile: ColumnProfile, kind: Kind, subject: Subject = "feature", *, matters: float
+) -> list[Finding]:
+    """All findings of one column, whose values `counter` has counted.
+
+    `kind` decides on the words, and on what may lie outside: an input's numbers and categories. A column that never
+    had a known value, or has none now, has no distribution to compare.
     """
-    tally: NumberTally | CategoryTally
-    if values.dtype == object:
-        tally = count_categories(values, list(profile.shares))
-    else:
-        tally = count_numbers(values, profile.cuts)
     findings = []
     if tally.rows and profile.rows:
         if isinstance(tally, NumberTally):
@@ -231,18 +238,23 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def _missing(name: str, tally: NumberTally | CategoryTally, profile: ColumnProfile, matters: float) -> Finding:
+def _of_shares(before: float, rows_before: int, now: float, rows: int) -> float:
+    """The Jensen-Shannon distance of two shares."""
+    return jensen_shannon(np.array([before, 1 - before]) * rows_before, np.array([now, 1 - now]) * rows)
+
+
+def _missing(name: str, tally: Tally, profile: ColumnProfile, matters: float) -> Finding:
     rows = tally.rows + tally.missing
-    reference_rows = round(profile.rows / (1 - profile.missing)) if profile.missing < 1 else rows
+    rows_before = round(profile.rows / (1 - profile.missing)) if profile.missing < 1 else rows
     share = tally.missing / rows
-    pooled = (tally.missing + profile.missing * reference_rows) / (rows + reference_rows)
-    error = np.sqrt(pooled * (1 - pooled) * (1 / rows + 1 / reference_rows))
+    pooled = (tally.missing + profile.missing * rows_before) / (rows + rows_before)
+    error = np.sqrt(pooled * (1 - pooled) * (1 / rows + 1 / rows_before))
     change = share - profile.missing
     return Finding(
         subject="missing",
         name=name,
         test="two proportions",
-        effect=abs(change),
+        effect=_of_shares(profile.missing, rows_before, share, rows),
         p_value=float(2 * norm.sf(abs(change) / error)) if error > 0 else 1.0,
         rows=rows,
         matters=matters,
@@ -252,7 +264,7 @@ def _missing(name: str, tally: NumberTally | CategoryTally, profile: ColumnProfi
     )
 
 
-def _outside(name: str, tally: NumberTally | CategoryTally, profile: ColumnProfile, matters: float) -> Finding:
+def _outside(name: str, tally: Tally, profile: ColumnProfile, matters: float) -> Finding:
     """How many values lie where the reference has none: exact binomial tail against the share that chance leaves."""
     is_number = isinstance(tally, NumberTally)
     outside = int(tally.cells[0] + tally.cells[-1]) if isinstance(tally, NumberTally) else tally.outside
@@ -263,7 +275,7 @@ def _outside(name: str, tally: NumberTally | CategoryTally, profile: ColumnProfi
         subject="range" if is_number else "unseen",
         name=name,
         test="binomial",
-        effect=max(0.0, share - profile.outside),
+        effect=_of_shares(profile.outside, profile.rows, share, tally.rows) if share > profile.outside else 0.0,
         p_value=float(binom.sf(outside - 1, tally.rows, left)),
         rows=tally.rows,
         matters=matters,

@@ -1,5 +1,8 @@
 """One window of live rows against the reference: every test, then false-discovery control, as a `WindowReport`.
 
+The rows of a window come in any number of batches, and each is forgotten after a look at it (`looks`). So a window of
+any length takes little memory, and the report does not depend on where one batch ends and the next begins.
+
 With fifty columns some p-value is small in every window. The level of each window's findings together is therefore
 controlled after Benjamini & Hochberg (1995): of what is called significant, at most the share `monitor.significance`
 is by chance.
@@ -10,14 +13,10 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from mainspring.evaluation.metrics import Predictions
-from mainspring.monitoring.drift import examine_column
-from mainspring.monitoring.multivariate import domain_finding
+from mainspring.monitoring.looks import Answers, Inputs, Look, Performance
 from mainspring.monitoring.observations import Finding, Rows, WindowReport
-from mainspring.monitoring.performance import as_predictions, estimated_finding, measured_finding
-from mainspring.monitoring.profiles import Profile, Reference, output_columns, truth_column
-from mainspring.monitoring.tallies import watched
-from mainspring.schema import Kind, Schema
+from mainspring.monitoring.profiles import Reference
+from mainspring.schema import Schema
 from mainspring.spec import MonitorSpec
 
 
@@ -26,33 +25,70 @@ def examine(reference: Reference, schema: Schema, rows: Rows, settings: MonitorS
 
     Fewer rows than `settings.rows` are not judged: the report then has `enough` false, and no findings.
     """
-    findings: list[Finding] = []
-    if len(rows) >= settings.rows:
-        findings = [*_inputs(reference, schema, rows, settings), *_outputs(reference.profile, schema, rows)]
-        findings += _performance(reference.profile, schema, rows, settings)
-    return _report(rows, findings, settings, version)
+    examination = Examination(reference, schema, settings, version)
+    examination.add(rows)
+    return examination.report()
 
 
 def examine_labelled(
     reference: Reference, schema: Schema, rows: Rows, settings: MonitorSpec, version: str
 ) -> WindowReport:
     """As `examine`, of the labels and the measured performance alone: for rows whose labels came later."""
-    findings = []
-    if len(rows) >= settings.rows:
-        findings = _performance(reference.profile, schema, rows, settings)
-    return _report(rows, findings, settings, version)
+    examination = Examination(reference, schema, settings, version, looks=(Performance,))
+    examination.add(rows)
+    return examination.report()
 
 
-def _report(rows: Rows, findings: list[Finding], settings: MonitorSpec, version: str) -> WindowReport:
-    return WindowReport(
-        version=version,
-        start=int(rows.time.min()) if len(rows) else 0,
-        end=int(rows.time.max()) if len(rows) else 0,
-        rows=len(rows),
-        labelled=int((~np.isnan(rows.truth)).sum()),
-        enough=len(rows) >= settings.rows,
-        findings=judge(findings, settings),
-    )
+class Examination:
+    """One window of rows answered by `version`, batch by batch:
+
+        examination = Examination(reference, schema, settings, version)
+        for rows in batches:
+            examination.add(rows)
+        report = examination.report()
+
+    `looks` are what is looked at; all by default. Fewer rows than `settings.rows` in all are not judged: the report
+    then has `enough` false, and no findings.
+    """
+
+    def __init__(
+        self,
+        reference: Reference,
+        schema: Schema,
+        settings: MonitorSpec,
+        version: str,
+        *,
+        looks: tuple[type[Look], ...] = (Inputs, Answers, Performance),
+    ) -> None:
+        self._settings, self._version = settings, version
+        self._looks = [look(reference, schema, settings) for look in looks]
+        self._rows = self._labelled = self._start = self._end = 0
+
+    def add(self, rows: Rows) -> None:
+        """The next rows of the window."""
+        if not len(rows):
+            return
+        first, last = int(rows.time.min()), int(rows.time.max())
+        self._start = min(self._start, first) if self._rows else first
+        self._end = max(self._end, last) if self._rows else last
+        self._rows += len(rows)
+        self._labelled += int((~np.isnan(rows.truth)).sum())
+        for look in self._looks:
+            look.add(rows)
+
+    def report(self) -> WindowReport:
+        """What was found in the rows so far."""
+        enough = self._rows >= self._settings.rows
+        findings = [finding for look in self._looks for finding in look.findings()] if enough else []
+        return WindowReport(
+            version=self._version,
+            start=self._start,
+            end=self._end,
+            rows=self._rows,
+            labelled=self._labelled,
+            enough=enough,
+            findings=judge(findings, self._settings),
+        )
 
 
 def judge(findings: list[Finding], settings: MonitorSpec) -> list[Finding]:
@@ -83,39 +119,3 @@ def benjamini_hochberg(p_values: list[float], rate: float) -> np.ndarray:
     passes = np.flatnonzero(ordered <= rate * np.arange(1, len(ordered) + 1) / max(1, len(ordered)))
     limit = ordered[passes[-1]] if len(passes) else -1.0
     return np.asarray(p_values) <= limit
-
-
-def _inputs(reference: Reference, schema: Schema, rows: Rows, settings: MonitorSpec) -> list[Finding]:
-    profile = reference.profile
-    findings = []
-    for column in schema.features:
-        known = profile.inputs[column.name]
-        values = watched(rows.columns[column.name], column.kind)
-        findings += examine_column(column.name, values, known, column.kind, matters=known.importance)
-    together = domain_finding(reference.sample, rows.columns, schema, profile, ignore=settings.ignore)
-    return findings if together is None else [*findings, together]
-
-
-def _outputs(profile: Profile, schema: Schema, rows: Rows) -> list[Finding]:
-    findings = []
-    for name, values in output_columns(rows.outputs, schema).items():
-        kind: Kind = "category" if values.dtype == object else "number"
-        findings += examine_column(name, values, profile.outputs[name], kind, "prediction", matters=1.0)
-    return findings
-
-
-def _performance(profile: Profile, schema: Schema, rows: Rows, settings: MonitorSpec) -> list[Finding]:
-    """Measured where there are labels enough, with the labels' own distribution; estimated where not."""
-    labelled = np.flatnonzero(~np.isnan(rows.truth))
-    predictions = as_predictions(rows.outputs, schema)
-    if len(labelled) < settings.rows:
-        estimated = estimated_finding(profile.skill, predictions) if profile.skill else None
-        return [estimated] if estimated else []
-    truth = rows.truth[labelled]
-    kind: Kind = "category" if schema.target.labels else "number"
-    name = schema.target.name
-    findings = examine_column(name, truth_column(truth, schema), profile.target, kind, "label", matters=1.0)
-    probabilities = predictions.probabilities
-    of_labelled = Predictions(predictions.values[labelled], None if probabilities is None else probabilities[labelled])
-    measured = measured_finding(profile.skill, truth, of_labelled) if profile.skill else None
-    return [*findings, measured] if measured else findings

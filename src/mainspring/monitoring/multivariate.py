@@ -4,6 +4,7 @@ Two columns can each look as ever while what belongs together has changed. So a 
 taught to tell rows of the window from rows of the reference; out of fold, its area under the ROC curve is 0.5 where
 nothing moved (Lopez-Paz & Oquab, "Revisiting Classifier Two-Sample Tests", 2017). The effect is 2 x area - 1, from 0
 to 1: how much more often than not a row of the window looks more like the window than a row of the reference does.
+A sample of the window's rows is enough for that.
 
 The folds share rows to learn from, so that the p-value is somewhat too small; what keeps this quiet is the effect.
 """
@@ -19,28 +20,31 @@ from mainspring.evaluation.intervals import delong_standard_error
 from mainspring.evaluation.ranking import RocAuc
 from mainspring.monitoring.observations import Finding
 from mainspring.monitoring.profiles import Profile
+from mainspring.monitoring.sampling import Sample
 from mainspring.monitoring.tallies import watched
 from mainspring.schema import Column, Columns, Schema
 
-_ROWS = 2000  # of either side
+ROWS = 2000  # of either side
 _FOLDS = 3
 _FEWEST = 10 * _FOLDS  # rows of a side
 _WIDTH = float(norm.ppf(0.975))
 
 
 def domain_finding(
-    sample: Columns, columns: Columns, schema: Schema, profile: Profile, *, ignore: tuple[str, ...] = (), seed: int = 0
+    reference: Columns, window: Sample, schema: Schema, profile: Profile, *, ignore: tuple[str, ...] = (), seed: int = 0
 ) -> Finding | None:
-    """Tell up to 2,000 rows of `columns` from as many of the reference's `sample`; None with too little of either.
+    """Tell the rows of `window` from up to 2,000 of the `reference`'s; None with too little of either.
 
-    Columns whose names are in `ignore` are not looked at. `seed` decides which rows are.
+    Columns whose names are in `ignore` are not looked at. `seed` decides on the rows of the reference and the folds.
     """
     features = [column for column in schema.features if column.name not in ignore]
-    if not features or min(len(side[features[0].name]) for side in (sample, columns)) < _FEWEST:
+    before = Sample(ROWS, seed)
+    before.add(reference)
+    if not features or min(len(before), len(window)) < _FEWEST:
         return None
-    reference, window = (_matrix(side, features, profile, seed) for side in (sample, columns))
-    inputs = np.vstack([reference, window])
-    is_window = np.repeat([False, True], [len(reference), len(window)])
+    old, new = (_matrix(sample, features, profile) for sample in (before, window))
+    inputs = np.vstack([old, new])
+    is_window = np.repeat([False, True], [len(old), len(new)])
     areas, errors = [], []
     for train, test in StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(inputs, is_window):
         classifier = HistGradientBoostingClassifier(
@@ -58,14 +62,14 @@ def domain_finding(
         errors.append(delong_standard_error(is_window[test], ranking.influence(weights)))
     area, error = float(np.mean(areas)), float(np.sqrt(np.square(errors).sum())) / _FOLDS
     # Where nothing moved, the area's variance is that of Mann & Whitney (1947), here in each of the folds.
-    by_chance = np.sqrt((len(inputs) + _FOLDS) / (12 * len(reference) * len(window)))
+    by_chance = np.sqrt((len(inputs) + _FOLDS) / (12 * len(old) * len(new)))
     return Finding(
         subject="multivariate",
         name="inputs",
         test="domain classifier",
         effect=max(0.0, 2 * area - 1),
         p_value=float(norm.sf((area - 0.5) / by_chance)),
-        rows=len(columns[features[0].name]),
+        rows=window.rows,
         matters=1.0,
         was="area 0.5",
         now=f"area {area:.3g}",
@@ -73,12 +77,11 @@ def domain_finding(
     )
 
 
-def _matrix(columns: Columns, features: list[Column], profile: Profile, seed: int) -> np.ndarray:
-    """Up to 2,000 rows, drawn at random, as numbers: (n, features)."""
-    rows = np.random.default_rng(seed).permutation(len(columns[features[0].name]))[:_ROWS]
+def _matrix(sample: Sample, features: list[Column], profile: Profile) -> np.ndarray:
+    """The rows as numbers: (n, features)."""
     return np.column_stack(
         [
-            _numbers(watched(columns[feature.name][rows], feature.kind), list(profile.inputs[feature.name].shares))
+            _numbers(watched(sample.columns[feature.name], feature.kind), list(profile.inputs[feature.name].shares))
             for feature in features
         ]
     )

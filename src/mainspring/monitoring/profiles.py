@@ -21,7 +21,7 @@ from pyarrow import parquet
 
 from mainspring.errors import RegistryError
 from mainspring.monitoring.performance import Skill, skill_of
-from mainspring.monitoring.tallies import count_numbers, moments, watched
+from mainspring.monitoring.tallies import NumberCounter, moments, watched
 from mainspring.registry.versions import PROFILE, Version
 from mainspring.runtimes.onnx import Outputs
 from mainspring.schema import MISSING_TEXT, Columns, Schema, label_text
@@ -192,7 +192,9 @@ def _describe_numbers(values: np.ndarray) -> ColumnProfile:
     quantiles = 2 * np.quantile(known / 2, _QUANTILES)
     quantiles[0], quantiles[-1] = known.min(), known.max()  # halving can lose the last bit of a tiny number
     quantiles = np.maximum.accumulate(np.clip(quantiles, quantiles[0], quantiles[-1]))
-    cells = count_numbers(known, np.unique(quantiles)).cells
+    counter = NumberCounter(np.unique(quantiles))
+    counter.add(known)
+    cells = counter.tally.cells
     mean, deviation = moments(known)
     # The least and the greatest would each have been outside without themselves, unless another is as far out.
     outside = (int(cells[1] == 1) + int(cells[-2] == 1)) / len(known) if len(known) > 1 else 1.0

@@ -86,7 +86,7 @@ def update(state: Path, change: Callable[[dict[str, DesiredModel]], dict[str, De
         try:
             before = read(state)
         except RegistryError:
-            before, damaged = _from_history(state), True
+            before, damaged = from_history(state), True
         models = change(dict(before.models))
         if models == before.models and not damaged:
             return before
@@ -95,12 +95,44 @@ def update(state: Path, change: Callable[[dict[str, DesiredModel]], dict[str, De
         return after
 
 
-def _from_history(state: Path) -> Desired:
+def from_history(state: Path) -> Desired:
+    """The last known champions: what to go by where the file is damaged or gone. Empty before the first promotion."""
     champions = {event.model: event for event in history.read(state) if event.kind in history.CHAMPION_CHANGES}
     return Desired(
         len(champions),
         {model: DesiredModel(routes=(Route(event.version),), since=event.time) for model, event in champions.items()},
     )
+
+
+def last_known(state: Path) -> Desired:
+    """As `read`; where the file is damaged, the champions of the history."""
+    try:
+        return read(state)
+    except RegistryError:
+        return from_history(state)
+
+
+def restore(state: Path) -> bool:
+    """Write the file anew with the last known champions, where it is damaged or gone; whether it was.
+
+    What else it said is lost: a trial ends, and a model that was off is on.
+    """
+    if _is_sound(state):
+        return False
+    with lock(state / ".desired.lock", what="a change of desired state", timeout=10.0):
+        known = from_history(state)
+        if _is_sound(state) or not known.models:
+            return False
+        write_atomically(path(state), msgspec.json.format(msgspec.json.encode(known)))
+        return True
+
+
+def _is_sound(state: Path) -> bool:
+    try:
+        read(state)
+    except RegistryError:
+        return False
+    return path(state).exists()
 
 
 def set_champion(state: Path, model: str, version: str) -> Desired:

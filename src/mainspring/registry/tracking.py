@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -64,9 +64,13 @@ class Tracking:
         project.state.mkdir(parents=True, exist_ok=True)
         # The follower and a fit start together, and MLflow lets only one process at a time make its tables.
         making = lock(project.state / ".tracking.lock", what="the opening of MLflow's store", timeout=120.0)
+        self._file = _DatabaseFile.of(self.uri)
         with making, self._answering():
-            self._client: MlflowClient = mlflow.MlflowClient(self.uri, self.uri)
+            uri = self._file.uri() if self._file else self.uri
+            self._client: MlflowClient = mlflow.MlflowClient(uri, uri)
             self._experiment = self._find_experiment()
+            if self._file:
+                self._file.opened()
 
     def registered_name(self, model: str) -> str:
         """What `model` is called in MLflow."""
@@ -178,6 +182,10 @@ class Tracking:
     @contextmanager
     def _answering(self) -> Iterator[None]:
         """Whatever MLflow or its database raises becomes one error that says where it was sought."""
+        if self._file and self._file.was_replaced():
+            raise TrackingError(
+                f"MLflow's database {self._file.path} was deleted or replaced: it has to be opened anew"
+            )
         try:
             yield
         except (RegistryError, TrackingError):
@@ -190,6 +198,49 @@ class Tracking:
         """`text` without the user and password of the store's address."""
         user, at, _ = self.uri.partition("://")[2].rpartition("@")
         return text.replace(user + at, "") if user else text
+
+
+class _DatabaseFile:
+    """An SQLite database, and whether it is still the file that was opened.
+
+    MLflow keeps a file open by its URI for as long as the process lives. One that was deleted would go on answering
+    with the champions of then, and the follower would carry them over. What is put in its place needs another URI:
+    another spelling of the same path does.
+    """
+
+    _opened: ClassVar[dict[Path, list[int]]] = {}  # the inodes of the files that this process had open at a path
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._inode: int | None = None
+
+    @classmethod
+    def of(cls, uri: str) -> _DatabaseFile | None:
+        """The file of an SQLite URI; None of any other."""
+        return cls(Path(uri.removeprefix("sqlite:///"))) if uri.startswith("sqlite:///") else None
+
+    def uri(self) -> str:
+        """What to open: a name that MLflow has not in its memory, unless it means this very file there."""
+        had = self._opened.setdefault(self.path, [])
+        spelling = len(had) - 1 if had and had[-1] == self._now() else len(had)
+        return f"sqlite:///{self.path.parent}/{'./' * spelling}{self.path.name}"
+
+    def opened(self) -> None:
+        """Remember the file that is there now."""
+        self._inode = self._now()
+        had = self._opened[self.path]
+        if self._inode is not None and had[-1:] != [self._inode]:
+            had.append(self._inode)
+
+    def was_replaced(self) -> bool:
+        """Whether another file is there than the one that was opened, or none."""
+        return self._inode is not None and self._now() != self._inode
+
+    def _now(self) -> int | None:
+        try:
+            return self.path.stat().st_ino
+        except FileNotFoundError:
+            return None
 
 
 def tracking_uri(project: Project) -> str:

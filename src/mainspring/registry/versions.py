@@ -54,8 +54,30 @@ class Lineage(msgspec.Struct, frozen=True):
     policy: dict[str, Any] | None = None
 
 
+class Ingredient(msgspec.Struct, frozen=True):
+    """One member of a model: its kind of candidate, the parameters it was fitted with, and its weight among all."""
+
+    kind: str
+    parameters: dict[str, Any]
+    weight: float
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """What a search chose, exactly: enough to fit it again on other rows. The weights add up to 1.
+
+    `kept_from` is the version whose recipe was fitted anew, without a search; None where this was searched.
+    """
+
+    ingredients: tuple[Ingredient, ...]
+    kept_from: str | None = None
+
+    def __str__(self) -> str:
+        """Where it comes from, in a few words."""
+        return f"the recipe of version {self.kept_from}, fitted anew" if self.kept_from else "searched"
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a version is."""
+    """What a version is. Those made before there were recipes have none."""
 
     format: int = 1
     project: str
@@ -72,6 +94,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     parity: dict[str, Any]
     verdict: dict[str, Any]
     threshold: float | None = None
+    recipe: Recipe | None = None
     files: dict[str, str] = {}
 
 

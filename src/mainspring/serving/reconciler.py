@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mainspring.errors import MainspringError, RegistryError
 from mainspring.registry import desired
+from mainspring.registry.desired import Desired
 from mainspring.serving.loading import LoadedVersion, give_back_memory, load
 from mainspring.serving.metrics import Metrics
 from mainspring.serving.slots import Slot, Slots
@@ -38,12 +39,14 @@ class Reconciler:
         self._on_change = on_change
         self._file = WatchedFile(desired.path(state))
         self._loaders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="load")
+        self._looked = False
         self._known = False
         self._dropped = False
 
     def look(self) -> None:
         """See what is wanted, and begin what there is to do. Call it often."""
-        if self._file.changed():
+        if self._file.changed() or not self._looked:
+            self._looked = True
             self._read()
         for slot in self._slots:
             waiting = slot.errors and time.monotonic() < slot.retry_at
@@ -78,7 +81,7 @@ class Reconciler:
             log.error("%s is gone: what is live stays live", desired.path(self._state))
             return
         try:
-            wanted = desired.read(self._state)
+            wanted = self._wanted()
         except (RegistryError, OSError) as error:
             log.error("what is live stays live: %s", error)
             return
@@ -86,6 +89,17 @@ class Reconciler:
         self._slots.want(wanted.models)
         for slot in self._slots:
             self._arrange(slot)  # what needs no loading is done at once: an end, or another share
+
+    def _wanted(self) -> Desired:
+        """Desired state; of a gateway that begins where its file is damaged or gone, the last known champions."""
+        try:
+            wanted = desired.read(self._state)
+        except RegistryError as error:
+            if self._known or any(slot.live for slot in self._slots):
+                raise
+            log.error("the champions of the history are served: %s", error)
+            return desired.from_history(self._state)
+        return wanted if desired.path(self._state).exists() else desired.from_history(self._state)
 
     async def _bring(self, slot: Slot) -> None:
         """Bring one model to where it is wanted, wherever that moves meanwhile."""

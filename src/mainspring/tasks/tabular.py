@@ -12,6 +12,7 @@ from mainspring.data.dataset import Dataset
 from mainspring.errors import DataError
 from mainspring.evaluation.curves import threshold_for
 from mainspring.evaluation.metrics import Predictions, score
+from mainspring.registry.versions import Ingredient, Recipe
 from mainspring.schema import Schema
 from mainspring.spec import ClassificationSpec, TabularSpec
 from mainspring.tasks.candidates import KINDS
@@ -20,9 +21,11 @@ from mainspring.tasks.model import Calibration, FittedModel, decide
 from mainspring.tasks.search import Fold, Rows, Search, Trial, fit_member, predictions, prepare, run_trial, search
 
 SEARCH_ROWS = 40_000
+_ENOUGH_OUT_OF_FOLD = 2000  # to calibrate and to choose a threshold
 _LEARNING_SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
 
 Progress = Callable[[Trial, Trial], None]
+Places = tuple[np.ndarray, np.ndarray, np.ndarray]  # of a fold: to train on, to validate on, to stop early by
 
 
 @dataclass(frozen=True)
@@ -92,10 +95,11 @@ def fit(
     return _fitted(dataset, spec, schema, rows, found, curve)
 
 
-def refit(dataset: Dataset, spec: TabularSpec, recipe: Search) -> Fitted:
+def refit(dataset: Dataset, spec: TabularSpec, recipe: Recipe) -> Fitted:
     """Fit what an earlier search chose, the same kinds with the same parameters and weights, on other rows.
 
-    Calibration, threshold and rounds of boosting are found anew, on the last fold alone (with `time`: the newest).
+    Calibration, threshold and rounds of boosting are found anew. The last folds (with `time`: the newest) do for that,
+    as many as together hold out 2,000 rows.
 
     Raises:
         DataError: there is nothing to learn from.
@@ -103,14 +107,19 @@ def refit(dataset: Dataset, spec: TabularSpec, recipe: Search) -> Fitted:
     schema, metric = _inputs(dataset), metric_of(spec, dataset.schema)
     some = _searched(dataset)
     rows = _rows(some, schema, spec)
-    folds = prepare(rows, _folds(some, spec)[-1:], spec.seed)
+    folds = prepare(rows, _last(_folds(some, spec), _ENOUGH_OUT_OF_FOLD), spec.seed)
     chosen = tuple(
-        (run_trial(KINDS[trial.kind], trial.parameters, rows, folds, metric, seed=spec.seed), weight)
-        for trial, weight in recipe.chosen
+        (run_trial(KINDS[one.kind], one.parameters, rows, folds, metric, seed=spec.seed), one.weight)
+        for one in recipe.ingredients
     )
     out_of_fold = np.asarray(sum(weight * trial.out_of_fold for trial, weight in chosen))
     found = Search(metric, tuple(trial for trial, _ in chosen), chosen, out_of_fold)
     return _fitted(dataset, spec, schema, rows, found, ())
+
+
+def recipe_of(found: Search) -> Recipe:
+    """What the search chose, for `refit`."""
+    return Recipe(tuple(Ingredient(trial.kind, trial.parameters, weight) for trial, weight in found.chosen))
 
 
 def _inputs(dataset: Dataset) -> Schema:
@@ -167,7 +176,7 @@ def _searched(dataset: Dataset) -> Dataset:
     return dataset.take(np.sort(np.argsort(keys, kind="stable")[:SEARCH_ROWS]))
 
 
-def _folds(dataset: Dataset, spec: TabularSpec) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _folds(dataset: Dataset, spec: TabularSpec) -> list[Places]:
     def of_one_class(rows: np.ndarray) -> bool:
         return bool(dataset.schema.target.labels) and len(np.unique(dataset.truth[rows])) < 2
 
@@ -183,6 +192,12 @@ def _folds(dataset: Dataset, spec: TabularSpec) -> list[tuple[np.ndarray, np.nda
             f"change `{'time' if spec.time else 'group' if spec.group else 'folds'}`"
         )
     return made
+
+
+def _last(folds: list[Places], rows: int) -> list[Places]:
+    """The last of the folds, as few as hold out so many rows; all, where they hold out fewer."""
+    held_out = np.cumsum([len(validation) for _, validation, _ in reversed(folds)])
+    return folds[-1 - int(np.searchsorted(held_out, rows)) :]
 
 
 def _final(dataset: Dataset, schema: Schema, spec: TabularSpec, found: Search) -> FittedModel:

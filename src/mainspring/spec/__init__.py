@@ -1,0 +1,48 @@
+"""`mainspring.toml`: the one file that declares a project.
+
+It is read into frozen pydantic models. A mistake is one line that names the key, what is allowed, what was found and
+where; several mistakes are reported together, so that one run shows them all. Keys that depend on data (a file, a
+column) are checked when the data is read, by the same messages: see `Project.mistake`.
+
+project     the whole file: `load(folder)` and `parse(text, folder)` give a `Project`
+models      `[models.NAME]`: what is fitted, judged, watched and renewed
+values      what one value may be: "90d", "4MB", 40 trials or "10m"
+mistakes    what pydantic finds, in our words
+toml_lines  the line in which each key begins
+"""
+
+from mainspring.spec.mistakes import FILE_NAME
+from mainspring.spec.models import (
+    TASKS,
+    ClassificationSpec,
+    ColumnSpec,
+    GateSpec,
+    MonitorSpec,
+    RegressionSpec,
+    RenewSpec,
+    TabularSpec,
+)
+from mainspring.spec.project import LogSpec, Project, ProjectSpec, ServingSpec, TrackingSpec, load, parse
+from mainspring.spec.values import Budget, Seconds, Window
+
+__all__ = [
+    "FILE_NAME",
+    "TASKS",
+    "Budget",
+    "ClassificationSpec",
+    "ColumnSpec",
+    "GateSpec",
+    "LogSpec",
+    "MonitorSpec",
+    "Project",
+    "ProjectSpec",
+    "RegressionSpec",
+    "RenewSpec",
+    "Seconds",
+    "ServingSpec",
+    "TabularSpec",
+    "TrackingSpec",
+    "Window",
+    "load",
+    "parse",
+]

@@ -1,0 +1,143 @@
+"""`[models.NAME]`: what is fitted, judged, watched and renewed. One class a task, and one a table below it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from mainspring.schema import Kind
+from mainspring.spec.values import Budget, Seconds, Strict, Window, WrittenBudget, WrittenWindow
+
+ClassificationMetric = Literal[
+    "roc_auc",
+    "average_precision",
+    "log_loss",
+    "brier",
+    "accuracy",
+    "balanced_accuracy",
+    "f1",
+    "precision",
+    "recall",
+    "mcc",
+]
+RegressionMetric = Literal["rmse", "mae", "r2", "mape"]
+Candidate = Literal["linear", "tree", "forest", "boosting", "blend"]
+
+
+class ColumnSpec(Strict):
+    """What the user knows better than inference about one column.
+
+    `private` says what the prediction log, the profile and the reference rows may hold of it: nothing ("drop"), or a
+    keyed hash ("hash").
+    """
+
+    kind: Kind | None = None
+    unit: str | None = None
+    description: str | None = None
+    private: Literal["drop", "hash"] | None = None
+
+
+def _column(value: object) -> object:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+WrittenColumn = Annotated[ColumnSpec, BeforeValidator(_column)]  # in the file a table, or just its kind
+
+
+class GateSpec(Strict):
+    """What a challenger must show: better than the champion by more than `margin`, at this level of `significance`."""
+
+    margin: float = 0.0
+    significance: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
+
+
+class MonitorSpec(Strict):
+    """When live traffic counts as moved: see docs/guide/monitoring.md.
+
+    An alarm needs a window of at least `rows` rows, an effect of at least `effect`, significance at the false-discovery
+    rate `significance`, and all of it in `persistence` windows in a row.
+    """
+
+    window: WrittenWindow = Window(rows=2000)
+    rows: Annotated[int, Field(ge=30)] = 200
+    effect: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    significance: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.01
+    persistence: Annotated[int, Field(ge=1, le=100)] = 2
+    ignore: tuple[str, ...] = Field(default=(), strict=False)
+
+
+class RenewSpec(Strict):
+    """When a challenger is fitted, on what, and how it is let in: see docs/guide/renewal.md.
+
+    `data`: all history, the newest `window` of it, or what came since the change that raised the alarm. `feedback`:
+    whether answered and labelled live rows are learned from, too. `candidates` and `budget` are the model's own unless
+    given. A challenger that passed the gate takes all traffic at once (`full`), answers beside the champion without
+    being heard (`shadow`), or takes the `share` of a canary; it is watched for `trial`, and after a promotion too.
+    """
+
+    on_alarm: bool = True
+    every: Seconds | None = None
+    data: Literal["all", "window", "since-change"] = "all"
+    window: Seconds | None = None
+    feedback: bool = True
+    candidates: tuple[Candidate, ...] | None = Field(default=None, strict=False, min_length=1)
+    budget: WrittenBudget | None = None
+    cooldown: Seconds = 3600.0
+    per_day: Annotated[int, Field(ge=1, le=1000)] = 4
+    rollout: Literal["full", "shadow", "canary"] = "full"
+    share: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
+    trial: Seconds = 3600.0
+
+    @model_validator(mode="after")
+    def _window_belongs_to_its_data(self) -> RenewSpec:
+        if (self.data == "window") != (self.window is not None):
+            raise ValueError('`window` (such as "90d") together with data = "window", and only then')
+        return self
+
+
+class ModelSpec(Strict):
+    """What every task has."""
+
+    task: str
+    data: str
+    query: str | None = None
+    gate: GateSpec = GateSpec()
+    monitor: MonitorSpec = MonitorSpec()
+    renew: RenewSpec = RenewSpec()
+
+
+class TabularSpec(ModelSpec):
+    """What classification and regression share: a table, a target, and how the two are split and searched."""
+
+    target: str
+    time: str | None = None
+    group: str | None = None
+    exclude: tuple[str, ...] = Field(default=(), strict=False)
+    columns: dict[str, WrittenColumn] = Field(default_factory=dict)
+    missing: tuple[str, ...] | None = Field(default=None, strict=False)
+    holdout: Annotated[float, Field(gt=0.0, lt=0.9)] = 0.2
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    candidates: tuple[Candidate, ...] = Field(
+        default=("linear", "tree", "forest", "boosting", "blend"), strict=False, min_length=1
+    )
+    budget: WrittenBudget = Budget(trials=16)
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+class ClassificationSpec(TabularSpec):
+    """Which class? Two or more."""
+
+    task: Literal["classification"]
+    metric: ClassificationMetric | None = None
+    class_weight: Literal["balanced"] | None = None
+
+
+class RegressionSpec(TabularSpec):
+    """How much?"""
+
+    task: Literal["regression"]
+    metric: RegressionMetric = "rmse"
+
+
+TASKS: dict[str, type[TabularSpec]] = {"classification": ClassificationSpec, "regression": RegressionSpec}
