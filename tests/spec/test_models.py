@@ -20,7 +20,7 @@ store = "s3://bucket/log"
 """
     ).model("delay")
     assert model.monitor.window == Window(seconds=7 * 86_400)
-    assert (model.monitor.persistence, model.monitor.effect) == (3, 0.1)
+    assert (model.monitor.persistence, model.monitor.effect) == (3, 0.05)
     assert (model.renew.data, model.renew.window, model.renew.budget) == ("window", 26 * 7 * 86_400, Budget(trials=1))
     assert model.columns["name"].private == "hash"
 

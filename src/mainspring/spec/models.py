@@ -61,7 +61,7 @@ class MonitorSpec(Strict):
 
     window: WrittenWindow = Window(rows=2000)
     rows: Annotated[int, Field(ge=30)] = 200
-    effect: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    effect: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
     significance: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.01
     persistence: Annotated[int, Field(ge=1, le=100)] = 2
     ignore: tuple[str, ...] = Field(default=(), strict=False)
