@@ -4,7 +4,12 @@
     ├── SpecError            mainspring.toml is wrong: the key, what is allowed, what was found, the line
     ├── DataError            the data cannot be read, or is not what the spec says
     ├── RequestError         a record does not fit the model's schema (the gateway answers 422)
-    │   └── BrokenJsonError  the body is not JSON at all (400)
+    │   ├── BrokenJsonError  the body is not JSON at all (400)
+    │   ├── UnsupportedError an engine cannot do what is asked (400)
+    │   └── ContextError     prompt and answer do not fit into the model's context (400)
+    ├── OverloadedError      an engine's queue is full: to be tried again later (429)
+    ├── EngineGoneError      an engine's process died and is started again, or an endpoint does not answer (503)
+    ├── WeightsError         weights cannot be fetched, are not what their sha256 says, or cannot be read
     ├── ParityError          what would be served does not answer as what was fitted
     ├── RegistryError        a version is missing, damaged or half written
     │   └── BusyError        another process is at it already
@@ -47,6 +52,26 @@ class RequestError(MainspringError):
 
 class BrokenJsonError(RequestError):
     """The body is not JSON at all."""
+
+
+class UnsupportedError(RequestError):
+    """An engine cannot do what is asked; `place` is the parameter, under its name in OpenAI's API."""
+
+
+class ContextError(RequestError):
+    """Prompt and answer do not fit into the context. It says how long both are, and how much there is."""
+
+
+class OverloadedError(MainspringError):
+    """An engine's queue is full: to be tried again later."""
+
+
+class EngineGoneError(MainspringError):
+    """An engine's process died, and is started again; or an endpoint does not answer."""
+
+
+class WeightsError(MainspringError):
+    """Weights cannot be fetched, are not what their sha256 says, or cannot be read."""
 
 
 class ParityError(MainspringError):

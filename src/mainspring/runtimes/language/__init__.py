@@ -1,0 +1,14 @@
+"""Language models at work: text in, text out, one stream for each of many requests.
+
+protocol       what every engine takes and gives: `Engine`, `Generate`, `Delta`, `Usage`, `Capabilities`
+tokens         a model's own tokenizer; text from a growing list of tokens
+chat_template  messages to the prompt text that a model was trained on
+tool_calls     functions that a model may call: how they are written in the prompt and read from the answer
+local          an `Engine` over a backend that knows tokens only
+openvino       backend: OpenVINO GenAI, the default
+llamacpp       backend: llama.cpp, the widest reader of GGUF
+embedding      sentence vectors of encoder models
+remote         an `Engine` over any endpoint that speaks OpenAI's API
+vllm           vLLM as a process of our own, asked through `remote`
+host, client   an engine in a process of its own, and an `Engine` that asks it
+"""
