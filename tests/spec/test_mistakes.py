@@ -8,11 +8,14 @@ from .written import DELAY, FARE, PROJECT, mistake, mistakes, parse
 MISTAKES = {
     "unknown key": (
         'targt = "late"',
-        "line 7: models.delay.targt: unknown key; allowed: task, data, query, gate, monitor, renew, target, time, "
+        "line 7: models.delay.targt: unknown key; allowed: task, gate, monitor, renew, data, query, target, time, "
         "group, exclude, columns, missing, holdout, folds, candidates, budget, seed, metric, class_weight; did you "
         "mean 'target'?",
     ),
-    "unknown key of nothing like it": ("zzz = 1", "line 7: models.delay.zzz: unknown key; allowed: task, data, …"),
+    "unknown key of nothing like it": (
+        "zzz = 1",
+        "line 7: models.delay.zzz: unknown key; allowed: task, gate, monitor, …",
+    ),
     "unknown metric": (
         'metric = "roc_uac"',
         "line 7: models.delay.metric: 'roc_uac' is not allowed; allowed: roc_auc, average_precision, log_loss, brier, "
@@ -79,7 +82,7 @@ MISTAKES = {
     "a task that is no text": ("[models.x]\ntask = 3", "line 8: models.x.task: 3 is not a task; allowed: …"),
     "no task": (
         '[models.x]\ndata = "a.csv"',
-        "line 7: models.x: the key 'task' is missing; allowed: classification, regression",
+        "line 7: models.x: the key 'task' is missing; allowed: classification, regression, chat, completion, embedding",
     ),
     "no target": (
         '[models.x]\ntask = "regression"\ndata = "a.csv"',

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def drift(model: str, everything: bool, folder: Path, as_json: bool) -> None:
     """Show how live traffic differs from what MODEL was fitted on: alarms, and the newest window's findings."""
     project = spec.load(folder)
-    project.model(model)
+    project.table(model)
     require("pyarrow", "tabular")
     from rich.console import Console
 
@@ -40,7 +40,7 @@ def drift(model: str, everything: bool, folder: Path, as_json: bool) -> None:
         return
     console = Console(highlight=False)
     if not reports:
-        window = project.models[model].monitor.window
+        window = project.tables[model].monitor.window
         needed = f"{window.rows:,} predictions" if window.rows else f"{window.seconds:,.0f} s of traffic"
         console.print(f"{model}: no window is complete yet; the first needs {needed} (see `mainspring status`)")
         return

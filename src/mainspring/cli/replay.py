@@ -57,7 +57,7 @@ def replay(model: str, every: Any, start: int, label_delay: float, rows: int, fo
     from rich.console import Console
 
     project = spec.load(folder)
-    project.model(model)
+    project.table(model)
     for module in ("sklearn", "skl2onnx", "matplotlib"):
         require(module, "tabular")
     from mainspring.lifecycle import replay as replaying

@@ -69,7 +69,7 @@ def load(project: Project, model: str, live: pa.Table | None = None) -> Dataset:
         SpecError: the spec names what is not there, or asks of the data what it cannot be.
         DataError: the data cannot be read, or there is too little of it.
     """
-    spec = project.model(model)
+    spec = project.table(model)
     everything = read(project, model)
     check_names(project, model, everything)
     fingerprint, old_rows = table_fingerprint(everything), everything.num_rows

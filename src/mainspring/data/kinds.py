@@ -64,7 +64,7 @@ class Understanding:
 
 def check_names(project: Project, model: str, table: pa.Table) -> None:
     """SpecError if `model` names a column that `table` lacks, or gives one column two parts to play."""
-    spec = project.model(model)
+    spec = project.table(model)
     here: tuple[str, ...] = ("models", model)
     roles = {"target": spec.target, "time": spec.time, "group": spec.group}
     named = [((*here, key), name) for key, name in roles.items() if name]
@@ -105,7 +105,7 @@ def understand(project: Project, model: str, table: pa.Table) -> Understanding:
         SpecError: the spec says what the table does not have.
         DataError: there is too little to learn from.
     """
-    spec = project.model(model)
+    spec = project.table(model)
     if table.num_rows < MIN_ROWS:
         raise DataError(
             f"{table.num_rows} rows with a value of {spec.target!r} are too few to learn from: at least {MIN_ROWS}"
@@ -238,7 +238,7 @@ def _is_float(column: pa.ChunkedArray) -> bool:
 
 def _labels(project: Project, model: str, table: pa.Table) -> tuple[Label, ...]:
     """The target's labels in order; none for a regression."""
-    spec = project.model(model)
+    spec = project.table(model)
     column = table[spec.target]
     classifies = isinstance(spec, ClassificationSpec)
     whole = column.type == pa.float64() and pc.all(pc.equal(column, pc.floor(column))).as_py()
@@ -262,7 +262,7 @@ def _labels(project: Project, model: str, table: pa.Table) -> tuple[Label, ...]:
 
 
 def _unfit(project: Project, model: str, column: pa.ChunkedArray, found: str | None = None) -> SpecError:
-    spec = project.model(model)
+    spec = project.table(model)
     numeric = column.type in (pa.int64(), pa.float64())
     if isinstance(spec, ClassificationSpec):
         expected, other = "labels: text, booleans or whole numbers, a few of them", "regression" if numeric else None

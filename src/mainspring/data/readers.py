@@ -41,7 +41,7 @@ def read(project: Project, model: str) -> pa.Table:
         SpecError: `data` or `query` names something that is not there.
         DataError: what is there cannot be read.
     """
-    spec = project.model(model)
+    spec = project.table(model)
     kinds: dict[str, Kind] = {name: column.kind for name, column in spec.columns.items() if column.kind}
     if spec.time:
         kinds.setdefault(spec.time, "time")

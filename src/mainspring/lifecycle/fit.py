@@ -125,7 +125,7 @@ def _fit(project: Project, model: str, force: bool, watcher: Watcher, began: flo
     if store:
         catch_up(project, store, model, watcher)
     with versions.staging(project.state, model) as staged:
-        version = make(project, model, Material(dataset, project.models[model]), print_of_now, staged, watcher)
+        version = make(project, model, Material(dataset, project.table(model)), print_of_now, staged, watcher)
     record(project, version, store, watcher)
     return _conclude(project, version, store, time.perf_counter() - began)
 

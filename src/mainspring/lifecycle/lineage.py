@@ -10,7 +10,7 @@ from pathlib import Path
 
 import mainspring
 from mainspring.registry.versions import Version
-from mainspring.spec import Project, TabularSpec
+from mainspring.spec import ModelSpec, Project
 
 # What a fit depends on. A change elsewhere, as in the gateway, makes no model stale.
 _CODE = ("data", "evaluation", "runtimes", "schema.py", "spec", "tasks")
@@ -48,7 +48,7 @@ def libraries() -> dict[str, str]:
     return {"mainspring": mainspring.__version__, **found}
 
 
-def _fitted_part(spec: TabularSpec) -> str:
+def _fitted_part(spec: ModelSpec) -> str:
     """What the spec says of the model itself; how it is watched and renewed makes nothing stale."""
     return spec.model_dump_json(exclude={"monitor", "renew"})
 
@@ -61,9 +61,9 @@ def _own_code() -> bytes:
     return b"\0".join(contents)
 
 
-def _users_code(project: Project, spec: TabularSpec) -> bytes:
+def _users_code(project: Project, spec: ModelSpec) -> bytes:
     """The module that gives the data, where `data` is `module:function` in the project's folder."""
-    module, _, function = spec.data.partition(":")
+    module, _, function = getattr(spec, "data", "").partition(":")
     path = project.folder / (module.replace(".", "/") + ".py")
     return path.read_bytes() if function.isidentifier() and path.is_file() else b""
 

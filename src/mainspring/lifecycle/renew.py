@@ -55,7 +55,7 @@ def renew(
         SpecError: there is no such model, or its policy needs `time`.
         BusyError: the model is being fitted already.
     """
-    spec, began, watcher = project.model(model), time.perf_counter(), watcher or Watcher()
+    spec, began, watcher = project.table(model), time.perf_counter(), watcher or Watcher()
     if spec.renew.data != "all" and spec.time is None:
         raise project.mistake(
             ("models", model, "renew", "data"), f"{spec.renew.data!r} needs models.{model}.time, the column of time"
@@ -82,7 +82,7 @@ def _renew(project: Project, model: str, since: int | None, search: bool, watche
     if champion is None:
         raise RegistryError(f"{model} has no champion to renew yet: run `mainspring fit {model}`")
     watcher.step(model, "reading the data")
-    spec = project.models[model]
+    spec = project.tables[model]
     live = _live_rows(project, spec, model, champion, watcher)
     dataset = data.load(project, model, live)
     beaten = versions.load(project.state, model, champion)

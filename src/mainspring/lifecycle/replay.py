@@ -124,7 +124,7 @@ def replay(
         SpecError: there is no such model, or it has no `time`.
         DataError: the history is too short to fit a first champion and play on.
     """
-    began, spec = time.perf_counter(), project.model(model)
+    began, spec = time.perf_counter(), project.table(model)
     if spec.time is None:
         raise project.mistake(("models", model), "`time`, the column that orders the rows, is needed to replay")
     told("reading the history")

@@ -44,7 +44,7 @@ class Private:
     @classmethod
     def of(cls, project: Project, model: str) -> Private:
         """What the spec says of `model`; nothing is private in a model that it does not declare."""
-        declared = project.models.get(model)
+        declared = project.tables.get(model)
         columns = declared.columns if declared else {}
         return cls(project.state, {name: column.private for name, column in columns.items() if column.private})
 

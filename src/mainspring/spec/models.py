@@ -100,8 +100,6 @@ class ModelSpec(Strict):
     """What every task has."""
 
     task: str
-    data: str
-    query: str | None = None
     gate: GateSpec = GateSpec()
     monitor: MonitorSpec = MonitorSpec()
     renew: RenewSpec = RenewSpec()
@@ -110,6 +108,8 @@ class ModelSpec(Strict):
 class TabularSpec(ModelSpec):
     """What classification and regression share: a table, a target, and how the two are split and searched."""
 
+    data: str
+    query: str | None = None
     target: str
     time: str | None = None
     group: str | None = None
@@ -140,4 +140,58 @@ class RegressionSpec(TabularSpec):
     metric: RegressionMetric = "rmse"
 
 
-TASKS: dict[str, type[TabularSpec]] = {"classification": ClassificationSpec, "regression": RegressionSpec}
+class RemoteSpec(Strict):
+    """An endpoint that speaks OpenAI's API. `key` names the environment variable that has the API key."""
+
+    url: str
+    model: str
+    key: str | None = None
+    timeout: Seconds = 60.0
+    context: Annotated[int, Field(ge=16)] = 8192
+
+
+class LanguageSpec(ModelSpec):
+    """A language model: weights that are run here, or somebody's endpoint.
+
+    `base` is a name of the catalogue, a GGUF file, a Hugging Face folder, or a hub id. `precision` is "auto" (the
+    fastest way to compute that passes the parity gate) or "reference" (32-bit floats throughout).
+    """
+
+    base: str | None = None
+    remote: RemoteSpec | None = None
+    engine: Literal["auto", "openvino", "llamacpp"] = "auto"
+    precision: Literal["auto", "reference"] = "auto"
+    prompt: str | None = None
+
+    @model_validator(mode="after")
+    def _base_or_remote(self) -> LanguageSpec:
+        if (self.base is None) == (self.remote is None):
+            raise ValueError("either `base` (weights to run here) or `remote` (an endpoint), and not both")
+        return self
+
+
+class ChatSpec(LanguageSpec):
+    """Messages in, an answer out."""
+
+    task: Literal["chat"]
+
+
+class CompletionSpec(LanguageSpec):
+    """A text in, its continuation out."""
+
+    task: Literal["completion"]
+
+
+class EmbeddingSpec(LanguageSpec):
+    """A text in, a vector out."""
+
+    task: Literal["embedding"]
+
+
+TASKS: dict[str, type[ModelSpec]] = {
+    "classification": ClassificationSpec,
+    "regression": RegressionSpec,
+    "chat": ChatSpec,
+    "completion": CompletionSpec,
+    "embedding": EmbeddingSpec,
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -10,7 +11,7 @@ from pydantic import Field, PrivateAttr, ValidationError
 
 from mainspring.errors import SpecError
 from mainspring.spec.mistakes import FILE_NAME, Mistake, choices, explain, message
-from mainspring.spec.models import TASKS, TabularSpec
+from mainspring.spec.models import TASKS, LanguageSpec, ModelSpec, TabularSpec
 from mainspring.spec.toml_lines import Key, line_numbers
 from mainspring.spec.values import Bytes, Name, Seconds, Strict
 
@@ -72,7 +73,7 @@ class Project(Strict):
     serving: ServingSpec
     log: LogSpec
     tracking: TrackingSpec
-    models: dict[str, TabularSpec]
+    models: dict[str, ModelSpec]
     _lines: dict[Key, int] = PrivateAttr(default_factory=dict)
 
     @property
@@ -85,7 +86,31 @@ class Project(Strict):
         """The folder in which Mainspring keeps what it makes."""
         return self.folder / STATE_FOLDER
 
-    def model(self, name: str) -> TabularSpec:
+    @property
+    def tables(self) -> dict[str, TabularSpec]:
+        """The models of tables."""
+        return {name: model for name, model in self.models.items() if isinstance(model, TabularSpec)}
+
+    @property
+    def languages(self) -> dict[str, LanguageSpec]:
+        """The language models."""
+        return {name: model for name, model in self.models.items() if isinstance(model, LanguageSpec)}
+
+    def table(self, name: str) -> TabularSpec:
+        """The model of a table called `name`; SpecError if there is none, or if it is of another kind."""
+        found = self.model(name)
+        if isinstance(found, TabularSpec):
+            return found
+        raise SpecError(f"{name} is a {found.task} model: this is for models of tables, {_names(self.tables)}")
+
+    def language(self, name: str) -> LanguageSpec:
+        """The language model called `name`; SpecError if there is none, or if it is of another kind."""
+        found = self.model(name)
+        if isinstance(found, LanguageSpec):
+            return found
+        raise SpecError(f"{name} is a {found.task} model: this is for language models, {_names(self.languages)}")
+
+    def model(self, name: str) -> ModelSpec:
         """The model called `name`; SpecError, with the names there are, if there is none."""
         if name in self.models:
             return self.models[name]
@@ -94,6 +119,10 @@ class Project(Strict):
     def mistake(self, key: Key, problem: str) -> SpecError:
         """The error for a key whose value turned out wrong later, as when its file is missing."""
         return SpecError(message((key, problem), self._lines))
+
+
+def _names(models: Iterable[str]) -> str:
+    return f"here {', '.join(models)}" if models else "of which there are none here"
 
 
 def load(folder: Path | str = ".") -> Project:
@@ -126,7 +155,7 @@ def parse(text: str, folder: Path) -> Project:
     mistakes: list[Mistake] = []
     document = _validated(_Document, raw, (), mistakes)
     tables = raw.get("models", {})
-    models: dict[str, TabularSpec] = {}
+    models: dict[str, ModelSpec] = {}
     for name, table in tables.items() if isinstance(tables, dict) else ():
         if isinstance(table, dict) and (model := _model(table, ("models", name), mistakes)):  # else reported above
             models[name] = model
@@ -156,7 +185,7 @@ def _toml(text: str) -> dict[str, Any]:
         raise SpecError(f"{FILE_NAME} cannot be read: its lists and tables are nested too deeply") from None
 
 
-def _model(table: dict[str, Any], key: Key, mistakes: list[Mistake]) -> TabularSpec | None:
+def _model(table: dict[str, Any], key: Key, mistakes: list[Mistake]) -> ModelSpec | None:
     """The model at `key`, read by the class of its task; None, and its mistakes added, if there are any."""
     task = table.get("task")
     if task is None:
