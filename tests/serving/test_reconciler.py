@@ -1,3 +1,4 @@
+import asyncio
 import gc
 import threading
 import time
@@ -79,7 +80,7 @@ def test_what_was_live_stays_until_its_last_request_is_answered(serve):
     wait_until(lambda: version(served) == "2", "version 2")
     gone = weakref.ref(old)
     assert old.leases == 1
-    old.prove()
+    asyncio.run(old.prove())
     old.release()
     del old
     gc.collect()

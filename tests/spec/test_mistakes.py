@@ -76,8 +76,8 @@ MISTAKES = {
     ),
     "unknown task": (
         '[models.x]\ntask = "clasification"',
-        "line 8: models.x.task: 'clasification' is not a task; allowed: classification, regression; "
-        "did you mean 'classification'?",
+        "line 8: models.x.task: 'clasification' is not a task; allowed: classification, regression, chat, completion, "
+        "embedding; did you mean 'classification'?",
     ),
     "a task that is no text": ("[models.x]\ntask = 3", "line 8: models.x.task: 3 is not a task; allowed: …"),
     "no task": (

@@ -63,6 +63,9 @@ class Answering:
         """
         key = _business_key(request)
         loaded = slot.lease(version, key)
+        if not isinstance(loaded, LoadedVersion):
+            loaded.release()
+            raise loaded.wrong_kind()
         request.version = loaded.name
 
         def work(stop: Stop | None) -> tuple[Question[T], Outputs, T]:
@@ -88,7 +91,7 @@ class Answering:
         keys = question.keys or _keys(key, question.rows)
         self._log.add(slot.name, loaded.name, request.unique, request.seen, keys, question.columns, outputs)
         shadow = slot.shadow
-        if shadow is not None and shadow is not loaded:
+        if isinstance(shadow, LoadedVersion) and shadow is not loaded:
             columns = question.columns if shadow.takes == loaded.takes else None
             self._shadow.ask(shadow, request, keys, lambda: columns or read(shadow).columns)
         return answer

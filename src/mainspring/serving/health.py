@@ -13,7 +13,7 @@ from mainspring.serving.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from mainspring.serving.gateway import Gateway
-    from mainspring.serving.loading import LoadedVersion
+    from mainspring.serving.live import LiveVersion
     from mainspring.serving.slots import Slot
 
 
@@ -33,28 +33,28 @@ class Readiness(BaseModel):
     models: dict[str, ModelReadiness] = {}
 
 
-def readiness(gateway: Gateway) -> Readiness:
+async def readiness(gateway: Gateway) -> Readiness:
     """Ask each wanted model a golden example."""
     wanted = [slot for slot in gateway.slots if slot.wanted is not None or slot.error]
     known = [slot for slot in gateway.slots if slot.desired]
     if not known:
         return Readiness(ready=False, reason="no model has a version yet: run `mainspring fit`")
-    found = {slot.name: model_readiness(slot) for slot in wanted}
+    found = {slot.name: await model_readiness(slot) for slot in wanted}
     return Readiness(ready=all(model.ready for model in found.values()), models=found)
 
 
-def model_readiness(slot: Slot) -> ModelReadiness:
+async def model_readiness(slot: Slot) -> ModelReadiness:
     """Ask one model's champion a golden example: without its canary and its shadow a model is still ready."""
     if slot.live is None:
         return ModelReadiness(ready=False, reason=slot.error or f"it is {slot.state}")
-    found = version_readiness(slot.live)
+    found = await version_readiness(slot.live)
     return found.model_copy(update={"reason": found.reason or slot.error})
 
 
-def version_readiness(loaded: LoadedVersion) -> ModelReadiness:
+async def version_readiness(loaded: LiveVersion) -> ModelReadiness:
     """Ask one version a golden example."""
     try:
-        loaded.prove()
+        await loaded.prove()
     except Exception as error:  # whatever it is, the model does not answer
         return ModelReadiness(ready=False, version=loaded.name, reason=f"a golden example fails: {error}")
     return ModelReadiness(ready=True, version=loaded.name)
@@ -75,7 +75,7 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.get("/readyz", response_model=Readiness, responses=not_ready, response_model_exclude_none=True)
     async def ready() -> Response:
         """Predicts a golden example with every wanted model."""
-        found = readiness(gateway)
+        found = await readiness(gateway)
         headers = {} if found.ready else {"Retry-After": "1"}
         return JSONResponse(found.model_dump(exclude_none=True), 200 if found.ready else 503, headers)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,6 +18,8 @@ from mainspring.runtimes import golden, onnx
 from mainspring.runtimes.onnx import OnnxRuntime, Outputs, Stop
 from mainspring.runtimes.records import RecordCodec
 from mainspring.schema import Columns
+from mainspring.serving.language import LANGUAGE_TASKS, LanguageVersion
+from mainspring.serving.live import LiveVersion
 
 _WARM_RUNS = 3
 _INLINE_SECONDS = 0.003  # the longest that one request may hold up all others
@@ -30,34 +30,20 @@ class NoFiniteAnswerError(RequestError):
     """The record fits the schema, but the model's arithmetic overflows on it: the model fails here, not the client."""
 
 
-class LoadedVersion:
-    """A version that can answer. Requests lease it; once retired it is dropped when the last lease ends.
+class LoadedVersion(LiveVersion):
+    """A model of a table.
 
     `takes` is what its columns are like: what is decoded for one version can be given to another that takes the same.
     `inline_bytes` is the size up to which a request is answered on the event loop: larger ones take too long for it.
-    The leases are counted on the event loop only, so that they need no lock.
     """
 
     def __init__(self, manifest: Manifest, runtime: OnnxRuntime, codec: RecordCodec, example: dict[str, Any]) -> None:
-        self.manifest = manifest
+        super().__init__(manifest)
         self.runtime = runtime
         self.codec = codec
         self.example = example
         self.takes = tuple((column.name, column.kind, column.nullable) for column in manifest.schema.features)
-        self.loaded_at = datetime.now(UTC)
         self.inline_bytes = 0
-        self.leases = 0
-        self._when_drained: Callable[[], None] | None = None
-
-    @property
-    def model(self) -> str:
-        """The model's name."""
-        return self.manifest.model
-
-    @property
-    def name(self) -> str:
-        """The version's name."""
-        return self.manifest.version
 
     def predict(self, columns: Columns, stop: Stop | None = None) -> Outputs:
         """Answer for the rows of `columns`.
@@ -75,36 +61,28 @@ class LoadedVersion:
             )
         return outputs
 
-    def release(self) -> None:
-        """End a lease."""
-        self.leases -= 1
-        if self._when_drained and not self.leases:
-            self._when_drained()
-
-    def retire(self, when_drained: Callable[[], None]) -> None:
-        """No new leases come; call `when_drained` once the last one ends."""
-        self._when_drained = when_drained
-        if not self.leases:
-            when_drained()
-
     def answer(self, body: bytes) -> bytes:
         """What the work of a request for JSON records comes to; to warm up, and to see how long it takes."""
         columns, _ = self.codec.decode(body)
         return msgspec.json.encode(self.codec.outputs(self.predict(columns)))
 
-    def prove(self) -> None:
-        """Really predict a golden example, as readiness does. Raises whatever goes wrong."""
+    async def prove(self) -> None:
+        """See `LiveVersion`."""
         self.predict(self.codec.convert([self.example])[0])
 
 
-def load(state: Path, model: str, version: str) -> LoadedVersion:
-    """Read a version from its folder and prove it. Takes a while: for a worker thread.
+def load(state: Path, model: str, version: str) -> LiveVersion:
+    """Read a version from its folder and, if it is of a table, prove it. Takes a while: for a worker thread.
+
+    A language model runs in a process of its own, and is proven when it is opened.
 
     Raises:
         RegistryError: it is missing or damaged.
         RuntimeLoadError: it cannot be loaded, or answers its golden examples otherwise than when it was made.
     """
     found = versions.load(state, model, version)
+    if found.manifest.task in LANGUAGE_TASKS:
+        return LanguageVersion.load(state, found)
     found.verify()
     examples = found.golden()
     schema = found.manifest.schema

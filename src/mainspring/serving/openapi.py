@@ -15,6 +15,7 @@ from mainspring.serving.json_schemas import (
     prediction_schema,
     record_schema,
 )
+from mainspring.serving.live import LiveVersion
 from mainspring.serving.loading import LoadedVersion
 from mainspring.spec import ServingSpec
 
@@ -70,7 +71,7 @@ OIP_ERRORS = _responses(ProtocolError, _EVERYWHERE, {400: "The request is not wh
 OIP_NOT_FOUND = _responses(ProtocolError, _NOT_FOUND, _NOT_READY, {409: "The model has no version yet."})
 
 
-def describe(base: Json, live: list[LoadedVersion], limits: ServingSpec) -> Json:
+def describe(base: Json, live: list[LiveVersion], limits: ServingSpec) -> Json:
     """`base`, which is FastAPI's description, with the endpoints of the `live` versions."""
     paths: Json = {path: _without_422(item) for path, item in base["paths"].items()}
     schemas: Json = dict(base.get("components", {}).get("schemas", {}))
@@ -79,7 +80,8 @@ def describe(base: Json, live: list[LoadedVersion], limits: ServingSpec) -> Json
         schemas[model.__name__].pop("$defs", None)
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for loaded in live:
+    tables = [loaded for loaded in live if isinstance(loaded, LoadedVersion)]
+    for loaded in tables:
         schema = loaded.manifest.schema
         record, answer, infer = (f"{loaded.model}.{part}" for part in ("record", "prediction", "tensors"))
         schemas[record] = record_schema(schema)
@@ -88,8 +90,8 @@ def describe(base: Json, live: list[LoadedVersion], limits: ServingSpec) -> Json
         paths[f"/models/{loaded.model}/predict"] = {"post": _predict(loaded, record, answer, limits)}
         paths[f"/models/{loaded.model}/feedback"] = {"post": _feedback(loaded, limits)}
         paths[f"/v2/models/{loaded.model}/infer"] = {"post": _infer(loaded, infer)}
-    if live:
-        paths["/invocations"] = {"post": _invocations([loaded.model for loaded in live])}
+    if tables:
+        paths["/invocations"] = {"post": _invocations([loaded.model for loaded in tables])}
     schemes = {
         "key": {"type": "http", "scheme": "bearer"},
         "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},

@@ -19,7 +19,8 @@ from pathlib import Path
 from mainspring.errors import MainspringError, RegistryError
 from mainspring.registry import desired
 from mainspring.registry.desired import Desired
-from mainspring.serving.loading import LoadedVersion, give_back_memory, load
+from mainspring.serving.live import LiveVersion
+from mainspring.serving.loading import give_back_memory, load
 from mainspring.serving.metrics import Metrics
 from mainspring.serving.slots import Slot, Slots
 from mainspring.serving.watching import WatchedFile
@@ -111,6 +112,7 @@ class Reconciler:
                 loaded = await asyncio.get_running_loop().run_in_executor(
                     self._loaders, load, self._state, slot.name, version
                 )
+                await loaded.open()
             except Exception as error:
                 failed.add(version)
                 if version in slot.wanted_versions:
@@ -125,7 +127,7 @@ class Reconciler:
                 self._arrange(slot, loaded)
                 log.info("%s version %s is live, after %.2f s", slot.name, version, time.monotonic() - started)
 
-    def _arrange(self, slot: Slot, arrived: LoadedVersion | None = None) -> None:
+    def _arrange(self, slot: Slot, arrived: LiveVersion | None = None) -> None:
         """Put the versions of `slot` where they are wanted, unload the others, and tell who has what share now."""
         for loaded in slot.arrange(arrived):
             self._metrics.info.labels(slot.name, loaded.name).set(0)
@@ -136,7 +138,7 @@ class Reconciler:
             self._metrics.share.labels(slot.name, version).set(share)
         self._on_change()
 
-    def _retire(self, model: str, loaded: LoadedVersion) -> None:
+    def _retire(self, model: str, loaded: LiveVersion) -> None:
         name = loaded.name  # not the version itself, which would keep itself in memory
         loaded.retire(lambda: self._unloaded(model, name))
 

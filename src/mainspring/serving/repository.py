@@ -19,6 +19,7 @@ from mainspring.registry import desired
 from mainspring.runtimes.strict_json import broken_json, shown
 from mainspring.serving import tensors
 from mainspring.serving.health import model_readiness, readiness, version_readiness
+from mainspring.serving.live import LiveVersion
 from mainspring.serving.loading import LoadedVersion
 from mainspring.serving.openapi import OIP_ERRORS, OIP_NOT_FOUND, ProtocolError
 from mainspring.serving.problems import Problem
@@ -72,7 +73,9 @@ class IndexEntry(BaseModel):
     reason: str = ""
 
 
-def _metadata(loaded: LoadedVersion, versions: tuple[str, ...]) -> ModelMetadata:
+def _metadata(loaded: LiveVersion, versions: tuple[str, ...]) -> ModelMetadata:
+    if not isinstance(loaded, LoadedVersion):
+        raise loaded.wrong_kind()
     schema = loaded.manifest.schema
     return ModelMetadata(
         name=loaded.model,
@@ -161,7 +164,7 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.get("/health/ready", responses={503: {"description": "Some wanted model does not answer."}})
     async def ready(response: Response) -> dict[str, bool]:
         """Whether every wanted model answers a golden example."""
-        found = readiness(gateway).ready
+        found = (await readiness(gateway)).ready
         response.status_code = 200 if found else 503
         return {"ready": found}
 
@@ -179,14 +182,14 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.get("/models/{name}/ready", responses=not_ready)
     async def model_ready(name: str, response: Response) -> ModelReady:
         """Whether a model answers a golden example."""
-        found = model_readiness(gateway.slots.find(name)).ready
+        found = (await model_readiness(gateway.slots.find(name))).ready
         response.status_code = 200 if found else 503
         return ModelReady(name=name, ready=found)
 
     @router.get("/models/{name}/versions/{version}/ready", responses=not_ready)
     async def version_ready(name: str, version: str, response: Response) -> ModelReady:
         """Whether a version is live and answers a golden example."""
-        found = version_readiness(gateway.slots.find(name).current(version)).ready
+        found = (await version_readiness(gateway.slots.find(name).current(version))).ready
         response.status_code = 200 if found else 503
         return ModelReady(name=name, ready=found)
 

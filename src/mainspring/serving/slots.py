@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Literal
 
 from mainspring.registry.desired import DesiredModel
-from mainspring.serving.loading import LoadedVersion
+from mainspring.serving.live import LiveVersion
 from mainspring.serving.problems import Problem, unknown
 
 State = Literal["live", "loading", "failed", "unloaded", "unfitted"]
@@ -31,8 +31,8 @@ class Slot:
     def __init__(self, name: str, desired: DesiredModel | None = None) -> None:
         self.name = name
         self.desired = desired
-        self.live: LoadedVersion | None = None
-        self.beside: dict[str, LoadedVersion] = {}
+        self.live: LiveVersion | None = None
+        self.beside: dict[str, LiveVersion] = {}
         self.errors: dict[str, str] = {}
         self.failures = 0
         self.retry_at = 0.0
@@ -78,7 +78,7 @@ class Slot:
         return "live" if self.reached else "loading"
 
     @property
-    def shadow(self) -> LoadedVersion | None:
+    def shadow(self) -> LiveVersion | None:
         """The version that answers beside the others and is not heard, where one is live."""
         return self.beside.get(self.desired.shadow) if self.beside and self.desired and self.desired.shadow else None
 
@@ -92,7 +92,7 @@ class Slot:
         rest = {self.live.name: 1.0 - sum(canaries.values())}
         return {**dict.fromkeys(self.versions, 0.0), **rest, **canaries}
 
-    def arrange(self, arrived: LoadedVersion | None = None) -> list[LoadedVersion]:
+    def arrange(self, arrived: LiveVersion | None = None) -> list[LiveVersion]:
         """Put each live version, and the one that `arrived`, where it is wanted; those that nobody wants come back.
 
         A version that is live already is not loaded again: a canary that was promoted becomes the champion as it is.
@@ -104,7 +104,7 @@ class Slot:
         self.live, self.beside = live, beside  # the flip: one assignment
         return [loaded for name, loaded in here.items() if loaded is not live and name not in beside]
 
-    def current(self, version: str | None = None) -> LoadedVersion:
+    def current(self, version: str | None = None) -> LiveVersion:
         """The champion, or the live version that a client insists on.
 
         Raises:
@@ -118,7 +118,7 @@ class Slot:
             raise unknown(f"live version of {self.name}", version, self.versions)
         return self.beside[version]
 
-    def lease(self, version: str | None = None, key: str = "") -> LoadedVersion:
+    def lease(self, version: str | None = None, key: str = "") -> LiveVersion:
         """The version that answers a request with this business `key`, kept in memory until its `release` is called.
 
         Raises:
@@ -172,7 +172,7 @@ class Slots:
         except KeyError:
             raise unknown("model", name, self._slots) from None
 
-    def live(self) -> list[LoadedVersion]:
+    def live(self) -> list[LiveVersion]:
         """The live champions, by model name."""
         return [slot.live for _, slot in sorted(self._slots.items()) if slot.live]
 

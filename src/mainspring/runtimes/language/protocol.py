@@ -1,10 +1,10 @@
 """What every engine takes and gives.
 
 A request is a `Generate`; its answer is a stream of `Delta`, each a piece of one of the `n` choices, and one `Usage` at
-the end. Whoever stops reading the stream (closes the generator) cancels the request, and the engine stops working on it.
+the end. Whoever stops reading the stream (closes the generator) cancels the request: the engine stops working on it.
 
-What an engine cannot do it says in its `Capabilities`, and refuses with `errors.UnsupportedError`: nothing is ever accepted
-and ignored.
+What an engine cannot do it says in its `Capabilities`, and refuses with `errors.UnsupportedError`: nothing is ever
+accepted and ignored.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Chosen(Likely, frozen=True):
 
 
 class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A piece of the call `index` of an answer: the first has `id` and `name`, each a part of the `arguments` (JSON)."""
+    """A piece of the call `index` of an answer: the first has `id` and `name`, each a part of `arguments` (JSON)."""
 
     index: int
     id: str | None = None
@@ -103,7 +103,7 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
 
 
 class Usage(msgspec.Struct, frozen=True, tag="usage"):
-    """What a request took, in tokens; `cached` of the prompt's were known from an earlier request, as far as is known."""
+    """What a request took, in tokens; `cached` of the prompt's were known from an earlier one, as far as is known."""
 
     prompt: int
     completion: int
@@ -113,8 +113,8 @@ class Usage(msgspec.Struct, frozen=True, tag="usage"):
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What an engine can do.
 
-    `context` is the most tokens of prompt and answer together. `logprobs` is the greatest k that `Sampling.logprobs` may
-    be, or None. `embeds` is the width of the vectors that `embed` gives, or None.
+    `context` is the most tokens of prompt and answer together. `logprobs` is the greatest k that `Sampling.logprobs`
+    may be, or None. `embeds` is the width of the vectors that `embed` gives, or None.
     """
 
     context: int

@@ -1,0 +1,102 @@
+"""A language model that can answer: the engine runs in a process of its own, and this is the gateway's end of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mainspring.errors import EngineGoneError, RuntimeLoadError
+from mainspring.registry.versions import Golden, Manifest, Version
+from mainspring.runtimes.language.protocol import Delta, Engine, Generate, Sampling
+from mainspring.serving.live import LiveVersion
+
+LANGUAGE_TASKS = frozenset(("chat", "completion", "embedding"))
+_START_SECONDS = 600.0  # a large model is read from a slow disk
+_LOOK_SECONDS = 0.1
+
+
+class LanguageVersion(LiveVersion):
+    """A version whose `engine` answers. `golden` has prompts whose first tokens the engine must give again.
+
+    There are none for an endpoint, which is somebody else's to keep.
+    """
+
+    def __init__(self, manifest: Manifest, engine: Engine, golden: Golden) -> None:
+        super().__init__(manifest)
+        self.engine = engine
+        self.golden = golden
+
+    @classmethod
+    def load(cls, state: Path, version: Version) -> LanguageVersion:
+        """The version, not yet connected to its engine.
+
+        Raises:
+            RegistryError: a file that is read here is missing or damaged. (The weights are verified by the engine.)
+        """
+        from mainspring.runtimes.language.client import EngineClient, socket_path
+
+        manifest = version.manifest
+        return cls(manifest, EngineClient(socket_path(state, manifest.model, manifest.version)), version.golden())
+
+    async def open(self) -> None:
+        """Wait until the engine answers, and as it did when the version was made."""
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                await self._check()
+                return
+            except EngineGoneError:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def prove(self) -> None:
+        """See `LiveVersion`. One golden example, or, where there are none, a sign of life."""
+        await self._check(most=1)
+
+    def retire(self, when_drained: Callable[[], None]) -> None:
+        """See `LiveVersion`; the connection to the engine is closed then, too."""
+        loop = asyncio.get_running_loop()
+
+        def drained() -> None:
+            self._closing = loop.create_task(self.engine.close())
+            when_drained()
+
+        super().retire(drained)
+
+    async def _check(self, most: int | None = None) -> None:
+        """Ask the first `most` golden examples.
+
+        Raises:
+            RuntimeLoadError: naming the one that is answered otherwise.
+        """
+        if not self.golden.records:
+            await self.engine.count(Generate(prompt="a"))
+        for record, answer in zip(self.golden.records[:most], self.golden.answers, strict=False):
+            if "vector" in answer:
+                await self._check_vector(record, answer)
+            else:
+                await self._check_text(record, answer)
+
+    async def _check_text(self, record: dict[str, Any], answer: dict[str, Any]) -> None:
+        sampling = Sampling(temperature=0.0, max_tokens=answer["tokens"])
+        text = ""
+        async for part in self.engine.generate(Generate(prompt=record["prompt"], sampling=sampling)):
+            text += part.text if isinstance(part, Delta) else ""
+        if text != answer["text"]:
+            raise RuntimeLoadError(
+                f"the golden example {record['prompt'][-60:]!r} is continued {text!r}; when the version was made it "
+                f"was {answer['text']!r}"
+            )
+
+    async def _check_vector(self, record: dict[str, Any], answer: dict[str, Any]) -> None:
+        vectors, _ = await self.engine.embed([record["text"]])
+        cosine = float(sum(a * b for a, b in zip(vectors[0].tolist(), answer["vector"], strict=True)))
+        if cosine < 1 - self.golden.tolerance:
+            raise RuntimeLoadError(
+                f"the golden example {record['text'][:60]!r} has another vector than when the version was made: their "
+                f"cosine is {cosine:.6f}"
+            )
