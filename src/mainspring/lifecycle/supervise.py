@@ -11,19 +11,15 @@ started again, each time after a longer wait; on SIGINT or SIGTERM all are asked
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-_LONGEST_WAIT = 30.0
-_STEADY_SECONDS = 60.0
+from mainspring.processes import Backoff, ending, in_child
+
 _POLL_SECONDS = 0.1
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass
@@ -37,8 +33,7 @@ class Part:
     delay: float = 0.0
     stop_seconds: float = 30.0
     process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    wait: float = 0.5
+    backoff: Backoff = field(default_factory=Backoff)
     due: float = 0.0
     over: bool = field(default=False)
 
@@ -99,28 +94,18 @@ class Supervisor:
         if part.once:
             part.over = True
             return
-        if now - part.started > _STEADY_SECONDS:
-            part.wait = 0.5
-        part.due = now + part.wait
-        self._say(f"{part.name} ended ({_ending(code)}); it is started again in {part.wait:g} s")
-        part.wait = min(_LONGEST_WAIT, 2 * part.wait)
+        wait = part.backoff.end()
+        part.due = now + wait
+        self._say(f"{part.name} ended ({ending(code)}); it is started again in {wait:g} s")
 
     def _start(self, part: Part) -> None:
-        supervisor = os.getpid()
-
-        def in_child() -> None:
-            os.setsid()  # so that Ctrl-C reaches the supervisor alone, which then stops the parts in order
-            if part.niceness:
-                os.nice(part.niceness)
-            if sys.platform == "linux":
-                ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # a killed supervisor leaves no orphans
-                if os.getppid() != supervisor:
-                    os._exit(1)
-
         part.process = subprocess.Popen(
-            part.arguments, pass_fds=self._descriptors, preexec_fn=in_child, stdin=subprocess.DEVNULL
+            part.arguments,
+            pass_fds=self._descriptors,
+            preexec_fn=in_child(part.niceness),
+            stdin=subprocess.DEVNULL,
         )
-        part.started = time.monotonic()
+        part.backoff.start()
 
     def _stop_all(self) -> None:
         running = [(part, part.process) for part in self._parts if part.process is not None]
@@ -134,7 +119,3 @@ class Supervisor:
                 self._say(f"{part.name} did not stop within {part.stop_seconds:g} s and is killed")
                 process.kill()
                 process.wait()
-
-
-def _ending(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
