@@ -19,7 +19,7 @@ from onnx import numpy_helper
 from mainspring.data.dataset import Dataset
 from mainspring.errors import DataError, ParityError, RuntimeLoadError
 from mainspring.evaluation import parity
-from mainspring.lifecycle.fit import TOLERANCE, _golden, _prove
+from mainspring.lifecycle.tables import TOLERANCE, _golden, _prove
 from mainspring.runtimes import golden
 from mainspring.runtimes.onnx import OnnxRuntime, Outputs
 from mainspring.runtimes.records import RecordCodec

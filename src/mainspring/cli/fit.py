@@ -16,7 +16,8 @@ from mainspring.errors import require
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mainspring.lifecycle.fit import Result, Watcher
+    from mainspring.lifecycle.progress import Result, Watcher
+    from mainspring.tasks.search import Trial
 
 _MARKS = {"promoted": "[green]✓ promoted", "kept": "[yellow]• kept, not promoted", "unchanged": "[dim]= unchanged"}
 _MARKS["trial"] = "[cyan]• on trial in live traffic"
@@ -40,8 +41,10 @@ def fit(models: tuple[str, ...], force: bool, folder: Path, as_json: bool) -> No
         project.model(name)
     if not project.models:
         raise click.UsageError(f"{project.folder / spec.FILE_NAME} declares no models: add a table [models.NAME]")
+    fitted = [project.model(name) for name in models or project.models]
     for module in ("numpy", "sklearn", "pyarrow", "skl2onnx", "matplotlib"):
-        require(module, "tabular")
+        if any(isinstance(model, spec.TabularSpec) for model in fitted):
+            require(module, "tabular")
     from mainspring.lifecycle.fit import fit as fit_models
 
     console = Console(stderr=True, highlight=False)
@@ -65,8 +68,7 @@ def conclude(project: spec.Project, results: list[Result], as_json: bool) -> Non
 
 def watcher(console: Console) -> Watcher:
     """Draws how a fit goes along."""
-    from mainspring.lifecycle.fit import Watcher
-    from mainspring.tasks.search import Trial
+    from mainspring.lifecycle.progress import Watcher
 
     class Printer(Watcher):
         def step(self, model: str, what: str) -> None:

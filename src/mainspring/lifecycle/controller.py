@@ -55,7 +55,7 @@ class Controller:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._monitors = {name: Monitor(project, name) for name in project.models}
+        self._monitors = {name: Monitor(project, name) for name in project.tables}
         self._renewals: dict[str, subprocess.Popen[bytes]] = {}
         self._rotated = 0.0
         self._judged: dict[str, float] = {}
@@ -86,6 +86,7 @@ class Controller:
         self._safely("desired state", self._restore)
         for model in self._project.models:
             self._safely(f"the history of {model}", partial(promote.complete, self._project, model))
+        for model in self._project.tables:
             self._safely(f"the trial of {model}", partial(self._judge, model))
             if self._project.log.enabled:
                 self._safely(f"the monitoring of {model}", partial(self._monitor, model))

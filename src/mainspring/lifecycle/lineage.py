@@ -13,7 +13,9 @@ from mainspring.registry.versions import Version
 from mainspring.spec import ModelSpec, Project
 
 # What a fit depends on. A change elsewhere, as in the gateway, makes no model stale.
-_CODE = ("data", "evaluation", "runtimes", "schema.py", "spec", "tasks")
+_TABLES = ("data", "evaluation", "runtimes", "schema.py", "tasks")
+_LANGUAGE = ("evaluation/language", "runtimes/language", "tasks/language", "weights")
+_ALL = ("spec/",)
 _LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "xgboost-cpu", "xgboost", "optuna", "onnx", "skl2onnx", "onnxmltools")
 
 
@@ -34,7 +36,11 @@ class Fingerprint:
 def fingerprint(project: Project, model: str, data: str) -> Fingerprint:
     """The fingerprint of a fit of `model` on data whose own fingerprint is `data`."""
     spec = project.models[model]
-    return Fingerprint(data, _digest(_fitted_part(spec).encode()), _digest(_own_code(), _users_code(project, spec)))
+    return Fingerprint(
+        data,
+        _digest(_fitted_part(spec).encode()),
+        _digest(_own_code(model in project.languages), _users_code(project, spec)),
+    )
 
 
 def libraries() -> dict[str, str]:
@@ -54,11 +60,13 @@ def _fitted_part(spec: ModelSpec) -> str:
 
 
 @cache
-def _own_code() -> bytes:
+def _own_code(language: bool) -> bytes:
     root = Path(mainspring.__file__).parent
-    files = sorted(file for file in root.rglob("*.py") if file.relative_to(root).parts[0] in _CODE)
-    contents = [str(file.relative_to(root)).encode() + b"\0" + file.read_bytes() for file in files]
-    return b"\0".join(contents)
+    files = [file.relative_to(root).as_posix() for file in root.rglob("*.py")]
+    of_language = {file for file in files if file.startswith(_LANGUAGE)}
+    own = of_language if language else {file for file in files if file.startswith(_TABLES)} - of_language
+    chosen = sorted(own | {file for file in files if file.startswith(_ALL)})
+    return b"\0".join(file.encode() + b"\0" + (root / file).read_bytes() for file in chosen)
 
 
 def _users_code(project: Project, spec: ModelSpec) -> bytes:

@@ -20,8 +20,9 @@ from mainspring.data.fingerprints import table_fingerprint
 from mainspring.data.splits import Split
 from mainspring.errors import MainspringError, RegistryError
 from mainspring.lifecycle import fit, lineage, promote
-from mainspring.lifecycle.fit import Material, Result, Watcher
 from mainspring.lifecycle.lineage import Fingerprint
+from mainspring.lifecycle.progress import Result, Watcher
+from mainspring.lifecycle.tables import Material, make
 from mainspring.lifecycle.terms import Terms, terms
 from mainspring.monitoring import log
 from mainspring.monitoring.privacy import Private
@@ -99,7 +100,7 @@ def _renew(project: Project, model: str, since: int | None, search: bool, watche
             message = f"no row has come since version {version.name} was fitted on the same: nothing to renew with"
             return Result(model, "unchanged", version.name, message, time.perf_counter() - began)
     with versions.staging(project.state, model) as staged:
-        version = fit.make(project, model, material, print_of_now, staged, watcher)
+        version = make(project, model, material, print_of_now, staged, watcher)
     fit.record(project, version, store, watcher)
     return _let_in(project, spec, version, store, time.perf_counter() - began)
 

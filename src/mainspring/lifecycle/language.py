@@ -1,0 +1,119 @@
+"""A language model becomes a version: weights, the way in which they are computed, and the proof that both belong together.
+
+Nothing is learned here. What is chosen is the precision: see `tasks.language`. A version holds one GGUF file (or an
+encoder's folder, or an endpoint's address), the properties that the engine is loaded with, what the choice cost in the
+model's own words, and golden examples that every engine must continue as the one here did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mainspring.lifecycle import lineage
+from mainspring.lifecycle.progress import Prepared, Watcher
+from mainspring.registry import desired, versions
+from mainspring.registry.versions import Golden, Lineage, Manifest, Version
+from mainspring.schema import Column, Schema, Target
+from mainspring.spec import LanguageSpec, Project
+from mainspring.tasks import language
+from mainspring.tasks.language import Built
+from mainspring.weights import resolve
+
+_SCHEMAS = {
+    "chat": Schema((Column("messages", "text"),), Target("answer")),
+    "completion": Schema((Column("prompt", "text"),), Target("answer")),
+    "embedding": Schema((Column("text", "text"),), Target("vector")),
+}
+
+
+def prepare(project: Project, model: str, watcher: Watcher) -> Prepared:
+    """Find the weights, fetching them if need be.
+
+    Raises:
+        WeightsError: they cannot be had, or are not what their sha256 says.
+    """
+    spec = project.language(model)
+    if spec.remote is not None:
+        identity, build = _text_print(spec.remote.model_dump_json()), _remote(spec)
+    else:
+        assert spec.base is not None
+        watcher.step(model, f"finding the weights of {spec.base}")
+        weights = resolve(spec.base, project.folder)
+        identity = weights.identity
+        watcher.note(model, f"{weights.name}: {weights.licence or 'licence not known'}, from {weights.source}")
+        build = _local(spec, weights, model, watcher)
+    print_of_now = lineage.fingerprint(project, model, identity)
+    return Prepared(print_of_now, lambda staged: _make(project, model, build, print_of_now, staged, watcher))
+
+
+def _local(spec: LanguageSpec, weights: Any, model: str, watcher: Watcher) -> Callable[[Path], Built]:
+    build = language.build_encoder if spec.task == "embedding" else language.build_generator
+    return lambda staged: build(spec, weights, staged, say=lambda what: watcher.step(model, what))
+
+
+def _remote(spec: LanguageSpec) -> Callable[[Path], Built]:
+    return lambda staged: language.build_remote(spec, staged)
+
+
+def _text_print(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _make(
+    project: Project,
+    model: str,
+    build: Callable[[Path], Built],
+    print_of_now: lineage.Fingerprint,
+    staged: Path,
+    watcher: Watcher,
+) -> Version:
+    spec = project.language(model)
+    built = build(staged)
+    (staged / versions.GOLDEN).write_bytes(msgspec.json.encode(built.golden))
+    (staged / versions.REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(built.report)))
+    manifest = Manifest(
+        project=project.name,
+        model=model,
+        version=versions.next_name(project.state, model),
+        task=spec.task,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        schema=_SCHEMAS[spec.task],
+        lineage=Lineage(
+            data=print_of_now.data,
+            spec=print_of_now.spec,
+            code=print_of_now.code,
+            rows=0,
+            fit_rows=0,
+            holdout_rows=0,
+            split={},
+            seed=0,
+            python=platform.python_version(),
+            libraries=lineage.libraries(),
+        ),
+        candidate=built.candidate,
+        parameters=built.parameters,
+        metric=built.metric,
+        metrics=built.metrics,
+        parity=built.parity,
+        verdict=_verdict(project, model, built),
+    )
+    return versions.publish(staged, manifest)
+
+
+def _verdict(project: Project, model: str, built: Built) -> dict[str, Any]:
+    """The first version is let in on its parity; that a later one is better, nobody has shown."""
+    champion = desired.read(project.state).champion(model)
+    if champion is None:
+        return {"decision": "promote", "reason": f"the first version; {built.evidence}", "against": "baseline"}
+    reason = (
+        f"{built.evidence}; whether its answers are better than version {champion}'s is for you to say: "
+        f"mainspring promote {model} VERSION"
+    )
+    return {"decision": "insufficient evidence", "reason": reason, "against": f"version {champion}"}
