@@ -12,11 +12,11 @@ from projects import CHEAP, TOML, champion, fit_side, make_project, make_rows, p
 
 from mainspring import spec
 from mainspring.errors import RegistryError, SpecError
+from mainspring.files import lock, sha256
 from mainspring.lifecycle import promote
 from mainspring.lifecycle.fit import fit
 from mainspring.lifecycle.progress import Watcher
 from mainspring.registry import history, tracking, versions
-from mainspring.registry.files import lock, sha256
 
 
 def names(project):

@@ -13,8 +13,8 @@ import pytest
 from projects import make_rows, respecify, wait_until
 
 from mainspring.errors import BusyError
+from mainspring.files import lock
 from mainspring.registry import desired, history
-from mainspring.registry.files import lock
 
 LOOP = """budget = 2
 monitor = { window = 400, rows = 200 }

@@ -7,12 +7,12 @@ import pytest
 from projects import respecify
 
 from mainspring.errors import BusyError
+from mainspring.files import lock
 from mainspring.lifecycle import monitor
 from mainspring.lifecycle.monitor import Monitor, windows
 from mainspring.monitoring import summary
 from mainspring.monitoring.observations import Rows
 from mainspring.registry import history
-from mainspring.registry.files import lock
 from mainspring.runtimes.onnx import Outputs
 from mainspring.spec import Window
 

@@ -7,11 +7,11 @@ import pytest
 from projects import make_project, make_rows, respecify, write_rows
 
 from mainspring.errors import BusyError, SpecError
+from mainspring.files import lock
 from mainspring.lifecycle import trials
 from mainspring.lifecycle.progress import Watcher
 from mainspring.lifecycle.renew import renew
 from mainspring.registry import desired, history, versions
-from mainspring.registry.files import lock
 
 from .live import answer, records
 

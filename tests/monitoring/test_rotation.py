@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from mainspring.errors import DataError, MissingExtraError
+from mainspring.files import write_atomically
 from mainspring.monitoring import log, rotation, segments
 from mainspring.monitoring.segments import Load, SegmentWriter, TrafficFrame
 from mainspring.monitoring.stores import Store
-from mainspring.registry.files import write_atomically
 
 from .logged import SCHEMA, make_entry, make_project, write, write_feedback
 

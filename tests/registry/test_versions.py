@@ -10,8 +10,8 @@ import pytest
 from projects import publish, wait_until
 
 from mainspring.errors import RegistryError
+from mainspring.files import sha256
 from mainspring.registry import versions
-from mainspring.registry.files import sha256
 
 PUBLISHER = """
 import sys

@@ -19,13 +19,13 @@ from datetime import UTC, datetime
 from functools import partial
 
 from mainspring.errors import BusyError, MainspringError
+from mainspring.files import lock
 from mainspring.lifecycle import promote, trials
 from mainspring.lifecycle.due import due
 from mainspring.lifecycle.monitor import Monitor
 from mainspring.monitoring import rotation
 from mainspring.monitoring.observations import Alarm
 from mainspring.registry import desired, history
-from mainspring.registry.files import lock
 from mainspring.spec import Project
 
 _log = logging.getLogger(__name__)

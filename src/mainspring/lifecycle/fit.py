@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence
 
 from mainspring.errors import MainspringError, RegistryError
+from mainspring.files import lock
 from mainspring.lifecycle import follow, promote
 from mainspring.lifecycle.progress import Outcome, Prepared, Result, Watcher
 from mainspring.registry import desired, history, tracking, versions
-from mainspring.registry.files import lock
 from mainspring.registry.versions import Version
 from mainspring.spec import Project
 

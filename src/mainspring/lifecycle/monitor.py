@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 
 from mainspring.errors import BusyError
+from mainspring.files import lock, write_atomically
 from mainspring.monitoring import log, profiles, summary
 from mainspring.monitoring.alarms import Watch, WatchState
 from mainspring.monitoring.examine import examine, examine_labelled
@@ -29,7 +30,6 @@ from mainspring.monitoring.observations import Alarm, Rows, WindowReport
 from mainspring.monitoring.privacy import Private, concealed_schema
 from mainspring.monitoring.summary import AlarmLine, Summary
 from mainspring.registry import desired, history, versions
-from mainspring.registry.files import lock, write_atomically
 from mainspring.spec import MonitorSpec, Project, Window
 
 MICROSECONDS = 1_000_000

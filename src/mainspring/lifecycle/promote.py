@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mainspring.errors import RegistryError
+from mainspring.files import lock
 from mainspring.registry import desired, history, tracking, versions
-from mainspring.registry.files import lock
 from mainspring.registry.history import EventKind
 from mainspring.spec import Project
 

@@ -19,6 +19,7 @@ from mainspring.data.dataset import Dataset
 from mainspring.data.fingerprints import table_fingerprint
 from mainspring.data.splits import Split
 from mainspring.errors import MainspringError, RegistryError
+from mainspring.files import lock
 from mainspring.lifecycle import fit, lineage, promote
 from mainspring.lifecycle.lineage import Fingerprint
 from mainspring.lifecycle.progress import Result, Watcher
@@ -27,7 +28,6 @@ from mainspring.lifecycle.terms import Terms, terms
 from mainspring.monitoring import log
 from mainspring.monitoring.privacy import Private
 from mainspring.registry import desired, history, tracking, versions
-from mainspring.registry.files import lock
 from mainspring.registry.versions import Recipe, Version
 from mainspring.schema import Schema
 from mainspring.spec import Project, TabularSpec

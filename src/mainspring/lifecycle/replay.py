@@ -22,6 +22,7 @@ import numpy as np
 from mainspring.data import dataset as data
 from mainspring.errors import DataError
 from mainspring.evaluation.metrics import METRICS
+from mainspring.files import write_atomically
 from mainspring.lifecycle import periods as cutting
 from mainspring.lifecycle import policies, replay_page
 from mainspring.lifecycle.importance import permutation_importance
@@ -47,7 +48,6 @@ from mainspring.monitoring.alarms import Watch
 from mainspring.monitoring.examine import examine
 from mainspring.monitoring.observations import Alarm, Rows
 from mainspring.registry import versions
-from mainspring.registry.files import write_atomically
 from mainspring.spec import MonitorSpec, Project
 
 RESULT = "replay.json"

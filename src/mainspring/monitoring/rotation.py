@@ -19,11 +19,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from mainspring.files import write_atomically
 from mainspring.monitoring import log_tables, segments
 from mainspring.monitoring.log_tables import Part
 from mainspring.monitoring.segments import FeedbackFrame, Frame, PredictionFrame, TrafficFrame
 from mainspring.monitoring.stores import Content, Store
-from mainspring.registry.files import write_atomically
 from mainspring.spec import Project
 
 log = logging.getLogger("mainspring.monitoring")

@@ -29,7 +29,7 @@ from typing import TypeAlias
 import msgspec
 import numpy as np
 
-from mainspring.registry.files import sync_folder
+from mainspring.files import sync_folder
 from mainspring.schema import Label
 
 SUFFIX = ".seg"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from mainspring.files import write_atomically
 from mainspring.monitoring.observations import Subject
-from mainspring.registry.files import write_atomically
 
 
 class AlarmLine(msgspec.Struct, frozen=True):

@@ -14,8 +14,8 @@ from typing import Annotated
 import msgspec
 
 from mainspring.errors import RegistryError
+from mainspring.files import lock, write_atomically
 from mainspring.registry import history
-from mainspring.registry.files import lock, write_atomically
 
 FILE_NAME = "desired.json"
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from mainspring.errors import RegistryError, TrackingError, require
-from mainspring.registry.files import lock
+from mainspring.files import lock
 from mainspring.registry.versions import REPORT, Version
 from mainspring.spec import Project
 

@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 
 from mainspring.errors import RegistryError
-from mainspring.registry.files import sha256, sync_folder, write_atomically
+from mainspring.files import sha256, sync_folder, write_atomically
 from mainspring.schema import Schema
 
 MANIFEST = "manifest.json"

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from mainspring.errors import RegistryError
-from mainspring.registry.files import lock, write_atomically
+from mainspring.files import lock, write_atomically
 from mainspring.serving.watching import WatchedFile
 
 FILE_NAME = "keys.json"
