@@ -1,0 +1,235 @@
+"""The one abstraction under all strategies: batches of conversations in, completions out.
+
+A `LanguageModel` is an engine, bounded: so many requests at a time, greedy repeats answered from memory if wished. An
+`Attempt` is one question being answered with it: its calls are counted, limited and written down. A strategy that asks
+for a whole level of its search in one batch has it answered in parallel; nothing else is needed for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+
+from mainspring.errors import EngineGoneError, MainspringError, OverloadedError, UnsupportedError
+from mainspring.prompts.prompt import Limits
+from mainspring.prompts.tools import Tool
+from mainspring.runtimes.language.protocol import (
+    Engine,
+    Finish,
+    Generate,
+    JsonSchema,
+    Message,
+    Sampling,
+    Usage,
+)
+
+_MOST_REMEMBERED = 10_000
+_FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0  # seconds, when the engine's queue is full
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What was asked of a model: calls, and tokens of prompts and of completions.
+
+    An answer from memory costs what it would have without: what a strategy costs depends on nothing that ran before.
+    """
+
+    calls: int = 0
+    prompt: int = 0
+    completion: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Of prompts and completions together."""
+        return self.prompt + self.completion
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.calls + other.calls, self.prompt + other.prompt, self.completion + other.completion)
+
+    def __str__(self) -> str:
+        calls = f"{self.calls} call{'' if self.calls == 1 else 's'}"
+        return f"{calls}, {self.tokens} tokens ({self.prompt} of prompts, {self.completion} of completions)"
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What the model said to one conversation: a text for each choice asked for, why each ended, and what it took."""
+
+    texts: tuple[str, ...]
+    finishes: tuple[Finish, ...]
+    usage: Usage
+
+    @property
+    def text(self) -> str:
+        """The first choice."""
+        return self.texts[0]
+
+    @property
+    def cost(self) -> Cost:
+        """Of this one call."""
+        return Cost(1, self.usage.prompt, self.usage.completion)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A line of a trace: a call, with the messages that were asked; or something that was found, with none."""
+
+    name: str
+    said: tuple[str, ...]
+    asked: tuple[Message, ...] = ()
+    cost: Cost = Cost()
+
+
+class LimitReached(MainspringError):  # noqa: N818 - an outcome that `Strategy.answer` catches, not an error
+    """An attempt has used up its calls or tokens."""
+
+
+class LanguageModel:
+    """An engine, the tools that it may use, and an engine for embeddings (the same one where it can).
+
+    `concurrency` is the most requests at a time. `remember` keeps what greedy requests were answered, for runs that
+    ask the same again, as a fit does.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        embedder: Engine | None = None,
+        tools: Sequence[Tool] = (),
+        concurrency: int = 16,
+        remember: bool = False,
+    ) -> None:
+        self.concurrency = concurrency
+        self.tools: Mapping[str, Tool] = {tool.name: tool for tool in tools}
+        self._engine = engine
+        self._embedder = embedder or engine
+        self._slots = asyncio.Semaphore(concurrency)
+        self._remembered: dict[bytes, Completion] | None = {} if remember else None
+        self._vectors: dict[str, np.ndarray] = {}
+
+    async def complete(self, requests: Sequence[Generate]) -> list[Completion]:
+        """The completions of `requests`, in their order; all are worked on at the same time.
+
+        Raises:
+            UnsupportedError, ContextError, EngineGoneError: of the first request that failed; the others are cancelled.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._complete(request)) for request in requests]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """The vectors of `texts`, (n, width) float32, of length 1. Each text is computed once.
+
+        Raises:
+            UnsupportedError: no engine here gives vectors.
+        """
+        if self._embedder.capabilities.embeds is None:
+            raise UnsupportedError(
+                "examples by nearness need a model of embeddings beside the one that answers", "model"
+            )
+        new = list(dict.fromkeys(text for text in texts if text not in self._vectors))
+        if len(self._vectors) + len(new) > _MOST_REMEMBERED:
+            self._vectors.clear()
+            new = list(dict.fromkeys(texts))
+        if new:
+            vectors, _ = await self._embedder.embed(new)
+            self._vectors.update(zip(new, vectors, strict=True))
+        return np.stack([self._vectors[text] for text in texts])
+
+    async def _complete(self, request: Generate) -> Completion:
+        if self._remembered is None or request.sampling.temperature > 0:
+            return await self._patiently(request)
+        key = msgspec.json.encode(request)
+        if key not in self._remembered:
+            completion = await self._patiently(request)
+            if len(self._remembered) < _MOST_REMEMBERED:
+                self._remembered[key] = completion
+            return completion
+        return self._remembered[key]
+
+    async def _patiently(self, request: Generate) -> Completion:
+        """Ask again as long as the engine's queue is full; the deadline of the attempt ends it."""
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                async with self._slots:
+                    return await self._ask(request)
+            except OverloadedError:
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, _LONGEST_WAIT)
+
+    async def _ask(self, request: Generate) -> Completion:
+        texts: list[str] = [""] * request.sampling.n
+        finishes: list[Finish] = ["stop"] * request.sampling.n
+        usage: Usage | None = None
+        async with aclosing(cast(Any, self._engine.generate(request))) as parts:
+            async for part in parts:
+                if isinstance(part, Usage):
+                    usage = part
+                    continue
+                texts[part.index] += part.text
+                finishes[part.index] = part.finish or finishes[part.index]
+        if usage is None:
+            raise EngineGoneError("the engine's answer ended without saying what it took: ask again")
+        return Completion(tuple(texts), tuple(finishes), usage)
+
+
+@dataclass
+class Attempt:
+    """One question being answered. `best` is the best answer so far, for when a limit ends the attempt."""
+
+    model: LanguageModel
+    sampling: Sampling
+    limits: Limits
+    trace: list[Step] = field(default_factory=list)
+    cost: Cost = Cost()
+    best: str = ""
+
+    async def ask(
+        self,
+        name: str,
+        conversations: Sequence[list[Message]],
+        *,
+        structure: JsonSchema | None = None,
+        stop: tuple[str, ...] = (),
+        **sampling: Any,
+    ) -> list[Completion]:
+        """The model's completions of `conversations`, asked as one batch and written down as steps called `name`.
+
+        `stop` is added to the prompt's own; `sampling` (temperature, n, max_tokens, …) replaces the prompt's.
+
+        Raises:
+            LimitReached: the batch would pass the limit of calls, or that of tokens is passed.
+        """
+        self._check_limits(len(conversations))
+        self.cost += Cost(calls=len(conversations))
+        chosen = msgspec.structs.replace(self.sampling, stop=(*self.sampling.stop, *stop), **sampling)
+        completions = await self.model.complete(
+            [Generate(messages=messages, structure=structure, sampling=chosen) for messages in conversations]
+        )
+        for messages, completion in zip(conversations, completions, strict=True):
+            self.cost += Cost(0, completion.usage.prompt, completion.usage.completion)
+            self.trace.append(Step(name, completion.texts, tuple(messages), completion.cost))
+        return completions
+
+    def note(self, name: str, *said: str) -> None:
+        """Write down something that was found without the model."""
+        self.trace.append(Step(name, said))
+
+    def _check_limits(self, calls: int) -> None:
+        if self.cost.calls + calls > self.limits.calls:
+            raise LimitReached(
+                f"stopped after {self.cost.calls} calls: {calls} more would pass {self.limits.calls} (limits.calls)"
+            )
+        if self.cost.tokens >= self.limits.tokens:
+            raise LimitReached(f"stopped after {self.cost.tokens} tokens of {self.limits.tokens} (limits.tokens)")
