@@ -17,6 +17,7 @@ from .conftest import in_folder
 
 COMMANDS = [
     "init",
+    "pull",
     "fit",
     "evaluate",
     "promote",
@@ -46,6 +47,7 @@ def test_help_lists_every_command_and_loads_no_library():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     for name in [
         "init",
+        "pull",
         "fit",
         "evaluate",
         "promote",

@@ -13,6 +13,7 @@ import mainspring
 # name → (module, what `--help` says of it)
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init", "Write a small working project."),
+    "pull": ("pull", "Fetch and verify pretrained weights."),
     "fit": ("fit", "Fit what is stale, judge it, promote it if the gate says so."),
     "evaluate": ("evaluate", "Score a version on held-out rows, with intervals."),
     "promote": ("promote", "Make a version the champion."),

@@ -66,7 +66,10 @@ def resolve(
     try:
         return _of_hub(wanted, progress)
     except WeightsError as error:
-        raise WeightsError(f"{error}{_elsewhere(wanted, known)} (nor is there a file or folder {local})") from error
+        raise WeightsError(
+            f"{error} (nor is there a file or folder {local})\n"
+            f"Check the id, and that this machine reaches the hub{_elsewhere(wanted, known)}"
+        ) from error
 
 
 def _of_catalogue(name: str, entry: Entry, progress: Progress, force: bool) -> Weights:
@@ -119,5 +122,5 @@ def _unknown(base: str, project_folder: Path, known: Catalogue) -> str:
 def _elsewhere(wanted: hub.HubId, known: Catalogue) -> str:
     for name, entry in known.items():
         if any(getattr(source, "repository", None) == wanted.repository for source in entry.sources):
-            return f". The catalogue has these weights as {name!r}, from other places too"
-    return ""
+            return f"; or take {name!r} of the catalogue: the same weights, from other places too"
+    return "; or give a file or folder"
