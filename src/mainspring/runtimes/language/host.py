@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mainspring.errors import MainspringError, OverloadedError, RequestError
+from mainspring.errors import EngineGoneError, MainspringError, OverloadedError, RequestError
 from mainspring.runtimes.language.frames import (
     PROTOCOL,
     Answer,
@@ -43,6 +43,7 @@ _UNREAD_BYTES = 1024**2
 _UNREAD_SECONDS = 10.0
 _MOST_REQUESTS = 4096  # of one client at the same time
 _POLL_SECONDS = 0.05
+_LOOK_SECONDS = 0.25
 
 
 async def serve(engine: Engine, path: Path, *, grace_seconds: float = 30.0) -> None:
@@ -50,6 +51,7 @@ async def serve(engine: Engine, path: Path, *, grace_seconds: float = 30.0) -> N
 
     Raises:
         BusyError, RuntimeLoadError: there can be no socket at `path`.
+        EngineGoneError: the engine broke for good, as its attribute `broken` says: only another process helps.
     """
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
@@ -59,7 +61,11 @@ async def serve(engine: Engine, path: Path, *, grace_seconds: float = 30.0) -> N
     listener = Listener(path)
     server = await loop.create_unix_server(lambda: _Connection(host), sock=listener.socket)
     try:
-        await stopping.wait()
+        while not stopping.is_set():
+            if broken := getattr(engine, "broken", None):
+                raise EngineGoneError(broken)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _LOOK_SECONDS)
     finally:
         server.close()
         listener.close()
