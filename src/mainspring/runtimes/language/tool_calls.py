@@ -1,0 +1,148 @@
+"""Functions that a model may call: how they are told to it, and how its calls are read from what it writes.
+
+Two ways to write a call, each that of a family of models:
+
+- Hermes, which Qwen took over and which is the default: `<tool_call>{"name": …, "arguments": {…}}</tool_call>`, any
+  number of them. (NousResearch, Hermes-Function-Calling.)
+- Llama 3: the answer is nothing but `{"name": …, "parameters": {…}}`.
+
+If the chat template has no place for tools, they go into the system message, in Hermes' words. A call is read while it
+is written: first the name, then the arguments as they come.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mainspring.errors import UnsupportedError
+from mainspring.runtimes.language.backend import Grammar
+from mainspring.runtimes.language.gbnf import Node, Repeat, Text, either, sequence
+from mainspring.runtimes.language.protocol import Message
+from mainspring.runtimes.language.structures import Rules
+
+Style = Literal["hermes", "llama"]
+OPEN, CLOSE = "<tool_call>", "</tool_call>"
+
+_INSTRUCTIONS = """# Tools
+
+You may call one or more functions to assist with the user query.
+
+You are provided with function signatures within <tools></tools> XML tags:
+<tools>
+{tools}
+</tools>
+
+For each function call, return a json object with function name and arguments within <tool_call></tool_call> XML tags:
+<tool_call>
+{{"name": <function-name>, "arguments": <args-json-object>}}
+</tool_call>"""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that may be called; `parameters` is the JSON schema of its arguments."""
+
+    name: str
+    parameters: dict[str, Any]
+
+
+def functions(tools: list[dict[str, Any]], choice: str) -> list[Function]:
+    """Those of `tools` that may be called under `choice`.
+
+    Raises:
+        UnsupportedError: one is no function, has no name, or the chosen one is not there.
+    """
+    found = []
+    for place, tool in enumerate(tools):
+        function = tool.get("function")
+        if tool.get("type") != "function" or not isinstance(function, dict):
+            raise UnsupportedError("a tool is {'type': 'function', 'function': {...}}", f"tools[{place}]")
+        name, parameters = function.get("name"), function.get("parameters") or {"type": "object", "properties": {}}
+        if not isinstance(name, str) or not name or not isinstance(parameters, dict):
+            raise UnsupportedError(
+                "a function has a name and, as parameters, a JSON schema", f"tools[{place}].function"
+            )
+        found.append(Function(name, parameters))
+    if choice in ("auto", "required", "none"):
+        return found
+    chosen = [function for function in found if function.name == choice]
+    if not chosen:
+        names = ", ".join(function.name for function in found) or "none"
+        raise UnsupportedError(f"there is no function {choice!r} to choose; there are {names}", "tool_choice")
+    return chosen
+
+
+def told(messages: list[Message], tools: list[dict[str, Any]]) -> list[Message]:
+    """`messages` for a template that knows no tools: they go into the system message, calls and results into text."""
+    plain = [_plain(message) for message in messages]
+    if not tools:
+        return plain
+    listed = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools)
+    instructions = _INSTRUCTIONS.format(tools=listed)
+    if plain and plain[0].get("role") == "system":
+        return [{"role": "system", "content": f"{plain[0]['content']}\n\n{instructions}"}, *plain[1:]]
+    return [{"role": "system", "content": instructions}, *plain]
+
+
+def _plain(message: Message) -> Message:
+    if message.get("role") == "tool":
+        return {"role": "user", "content": f"<tool_response>\n{message.get('content') or ''}\n</tool_response>"}
+    if message.get("tool_calls"):
+        called = [call["function"] for call in message["tool_calls"]]
+        calls = [
+            f'{OPEN}\n{{"name": {json.dumps(call["name"])}, "arguments": {call["arguments"]}}}\n{CLOSE}'
+            for call in called
+        ]
+        return {"role": "assistant", "content": "\n".join([*filter(None, [message.get("content")]), *calls])}
+    return message
+
+
+def style(template: str) -> Style:
+    """How calls are written by a model with this chat template."""
+    return "llama" if OPEN not in template and "tools" in template and '"parameters"' in template else "hermes"
+
+
+class Calls:
+    """Grammars of the calls that an answer may have.
+
+    Args:
+        style: how they are written.
+        functions: those that may be called.
+        rules: where the schemas of their arguments go.
+        several: whether there may be more than one call.
+
+    Raises:
+        UnsupportedError: a schema cannot be enforced.
+    """
+
+    def __init__(self, style: Style, functions: list[Function], rules: Rules, *, several: bool) -> None:
+        self._style = style
+        self._rules = rules
+        self._several = several
+        arguments = "arguments" if style == "hermes" else "parameters"
+        self._call = either(
+            *(
+                sequence(
+                    Text(f'{{"name": {json.dumps(function.name, ensure_ascii=False)}, "{arguments}": '),
+                    rules.schema(function.parameters, f"tools[{at}].function.parameters"),
+                    Text("}"),
+                )
+                for at, function in enumerate(functions)
+            )
+        )
+
+    def all(self) -> Node:
+        """An answer that is nothing but calls, and at least one."""
+        most = 1 if not self._several else None
+        if self._style == "llama":
+            return sequence(self._call, Repeat(sequence(Text("; "), self._call), 0, most and 0))
+        one = sequence(Text(f"{OPEN}\n"), self._call, Text(f"\n{CLOSE}"))
+        return sequence(one, Repeat(sequence(Text("\n"), one), 0, most and 0))
+
+    def when_begun(self) -> Grammar | None:
+        """An answer in which calls, where they begin, are sound; None where nothing marks their beginning."""
+        if self._style == "llama":
+            return None
+        return Grammar(self._rules.text(sequence(Text("\n"), self._call, Text("\n"))), begin=OPEN, end=CLOSE)
