@@ -173,7 +173,8 @@ def _front_matter(text: str, source: str) -> tuple[_FrontMatter, Strategy]:
         mistakes += explain(error, STRATEGIES[raw["strategy"]["name"]], ("strategy",))
     if mistakes or settings is None or strategy is None:
         lines = line_numbers(text)
-        raise SpecError("\n".join(_front_mistake(mistake, lines, source) for mistake in mistakes))
+        placed = [(_line(key, lines), ".".join(key), problem) for key, problem in mistakes]
+        raise SpecError("\n".join(told(source, line, f"{key}: {problem}") for line, key, problem in sorted(placed)))
     return settings, strategy
 
 
@@ -191,10 +192,9 @@ def _strategy(written: Any, mistakes: list[tuple[Key, str]]) -> Strategy | None:
     return None
 
 
-def _front_mistake(mistake: tuple[Key, str], lines: dict[Key, int], source: str) -> str:
-    key, problem = mistake
-    line = next((lines[key[:end]] for end in range(len(key), 0, -1) if key[:end] in lines), None)
-    return told(source, line, f"{'.'.join(key)}: {problem}" if key else problem)
+def _line(key: Key, lines: dict[Key, int]) -> int:
+    """Of the key, or of the nearest table around it that is written."""
+    return next(lines[key[:end]] for end in range(len(key), 0, -1) if key[:end] in lines)
 
 
 def _sections(body: str, first: int, source: str) -> list[_Section]:

@@ -215,7 +215,7 @@ class Attempt:
         self.cost += Cost(calls=len(conversations))
         chosen = msgspec.structs.replace(self.sampling, stop=(*self.sampling.stop, *stop), **sampling)
         completions = await self.model.complete(
-            [Generate(messages=messages, structure=structure, sampling=chosen) for messages in conversations]
+            [Generate(messages=list(messages), structure=structure, sampling=chosen) for messages in conversations]
         )
         for messages, completion in zip(conversations, completions, strict=True):
             self.cost += Cost(0, completion.usage.prompt, completion.usage.completion)

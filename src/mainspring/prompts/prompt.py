@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
@@ -138,6 +139,11 @@ class Prompt:
         """The last message of the conversation: what is asked."""
         text: str = self.messages(values)[-1]["content"]
         return text
+
+    @cached_property
+    def example_questions(self) -> tuple[str, ...]:
+        """What is asked in each of the examples."""
+        return tuple(self.question(example.values) for example in self.examples)
 
     def asking(self, values: Mapping[str, Any], text: str) -> list[Message]:
         """The conversation with `text` in the place of what is asked."""

@@ -17,6 +17,7 @@ MARK = "Answer:"
 _MARK_LINE = re.compile(r"^[ \t*]*Answer:[ \t*]*", re.MULTILINE)
 _MARK_ANYWHERE = re.compile(r"\banswer(?:[ \t]+is)?[ \t]*:[ \t*]*|\banswer[ \t]+is[ \t]+", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![\w])|(?<![\w.])-?\.\d+")
+_OPENING = re.compile(r"[{\[]")
 _DECORATION = " \t\r\n.,;:!?*_`\"'()[]"
 
 
@@ -117,15 +118,19 @@ def _after_mark(text: str) -> str | None:
 
 def _json_values(text: str) -> list[Any]:
     """Every JSON value in `text`: the whole of it, or the objects and lists that it has."""
-    try:
-        return [json.loads(text)]
-    except (ValueError, RecursionError):
-        pass
     decoder, found, position = json.JSONDecoder(), [], 0
-    while start := re.compile(r"[{\[]").search(text, position):
+    try:
+        return [decoder.decode(text)]
+    except ValueError:
+        pass
+    except RecursionError:
+        return []
+    while start := _OPENING.search(text, position):
         try:
             value, position = decoder.raw_decode(text, start.start())
             found.append(value)
-        except (ValueError, RecursionError):
+        except ValueError:
             position = start.end()
+        except RecursionError:
+            break
     return found

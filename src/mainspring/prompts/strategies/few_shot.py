@@ -53,7 +53,7 @@ class NearestExamples(Strategy):
 
     async def run(self, prompt: Prompt, values: Mapping[str, Any], attempt: Attempt) -> str:
         """What the model says to them and the question."""
-        questions = [prompt.question(example.values) for example in prompt.examples]
+        questions = prompt.example_questions
         vectors = await attempt.model.embed([*questions, prompt.question(values)])
         nearness = vectors[:-1] @ vectors[-1]  # (examples,)
         nearest = np.argsort(-nearness, kind="stable")[: self.shots][::-1]
