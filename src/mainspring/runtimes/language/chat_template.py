@@ -143,7 +143,8 @@ def _environment() -> Any:
 
         def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
             template = super()._parse(source, name, filename)
-            for block in template.find_all((nodes.For, nodes.Macro)):
+            blocks: list[nodes.For | nodes.Macro] = [*template.find_all(nodes.For), *template.find_all(nodes.Macro)]
+            for block in blocks:
                 tick = nodes.Call(nodes.EnvironmentAttribute("tick"), [], [], None, None)
                 block.body.insert(0, nodes.ExprStmt(tick, lineno=block.lineno))
             return template
