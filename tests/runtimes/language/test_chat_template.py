@@ -52,7 +52,8 @@ SOURCES = {
 {%- for message in messages %}
     {%- if message.tool_calls %}
         {%- for call in message.tool_calls %}
-            {{- '<tool_call>\\n{"name": "' + call.function.name + '", "arguments": ' + call.function.arguments | tojson(indent=2) + '}\\n</tool_call>' }}
+            {{- '<tool_call>\\n{"name": "' + call.function.name + '", "arguments": ' }}
+            {{- call.function.arguments | tojson(indent=2) + '}\\n</tool_call>' }}
         {%- endfor %}
     {%- else %}
         {{- '<|im_start|>' + message.role + '\\n' + message.content | trim + '<|im_end|>' + '\\n' }}
@@ -97,6 +98,11 @@ def smollm2():
 
 
 @pytest.fixture(scope="module")
+def tokenizer():
+    return Tokenizer.from_gguf(smollm2_gguf())
+
+
+@pytest.fixture(scope="module")
 def in_transformers():
     return AutoTokenizer.from_pretrained(smollm2_gguf().parent, gguf_file=smollm2_gguf().name)
 
@@ -125,13 +131,13 @@ MESSAGES = st.lists(
 
 @given(messages=MESSAGES, add_generation_prompt=st.booleans())
 @settings(max_examples=100, deadline=None)
-def test_smollm2s_chats_are_the_same_tokens(smollm2, in_transformers, messages, add_generation_prompt):
+def test_smollm2s_chats_are_the_same_tokens(smollm2, tokenizer, in_transformers, messages, add_generation_prompt):
     text = smollm2.render(messages, add_generation_prompt=add_generation_prompt)
     asked = {"add_generation_prompt": add_generation_prompt}
     assert text == in_transformers.apply_chat_template(messages, tokenize=False, **asked)
     if not any(character.isnumeric() for character in text):  # see test_tokens.DIGITLESS
         expected = in_transformers.apply_chat_template(messages, **asked)["input_ids"]
-        assert Tokenizer.from_gguf(smollm2_gguf()).encode(text) == expected
+        assert tokenizer.encode(text) == expected
 
 
 def test_parts_of_text_are_joined_and_others_refused(smollm2):
@@ -172,7 +178,7 @@ def test_what_the_template_raises_is_told():
     [
         "{{ ''.__class__.__mro__ }}",
         "{{ messages.append(3) }}",
-        "{{ raise_exception.__globals__ }}",
+        "{{ raise_exception.__globals__.os }}",
         "{{ cycler.__init__.__globals__.os.getcwd() }}",
         "{% include '/etc/hostname' %}",
     ],
