@@ -24,21 +24,23 @@ def main() -> None:
     """Read the arguments, and keep the engines until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m mainspring.serving.engines", description=__doc__)
     parser.add_argument("--project", default=".")
+    parser.add_argument("--drain", type=float, default=5.0, help="seconds that an engine is kept which nobody needs")
     arguments = parser.parse_args()
     try:
-        asyncio.run(_run(spec.load(arguments.project)))
+        asyncio.run(_run(spec.load(arguments.project), arguments.drain))
     except MainspringError as error:
         sys.exit(f"mainspring: {error}")
 
 
-async def _run(project: Project) -> None:
+async def _run(project: Project, drain_seconds: float) -> None:
     task = asyncio.current_task()
     assert task is not None
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, task.cancel)
     with contextlib.suppress(asyncio.CancelledError), contextlib.ExitStack() as held:
         await _take(project, held)
-        await EngineRoom(project.state, grace_seconds=project.serving.timeout, say=_say).run()
+        room = EngineRoom(project.state, grace_seconds=project.serving.timeout, drain_seconds=drain_seconds, say=_say)
+        await room.run()
 
 
 async def _take(project: Project, held: contextlib.ExitStack) -> None:

@@ -40,9 +40,7 @@ class EngineRoom:
         say: is told what happens, a line at a time.
     """
 
-    def __init__(
-        self, state: Path, *, grace_seconds: float, drain_seconds: float = 5.0, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, state: Path, *, grace_seconds: float, drain_seconds: float, say: Callable[[str], None]) -> None:
         self._state = state
         self._grace_seconds = grace_seconds
         self._drain_seconds = drain_seconds
