@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from fractions import Fraction
 from itertools import combinations
 
@@ -27,7 +27,7 @@ class RuleEngine:
         self.capabilities = Capabilities(context=context, structures=("json_schema",), embeds=32 if embeds else None)
         self.info = EngineInfo("rule", "", "a test")
 
-    async def generate(self, request: Generate) -> AsyncIterator[Delta | Usage]:
+    async def generate(self, request: Generate) -> AsyncGenerator[Delta | Usage, None]:
         if self._overloads:
             self._overloads -= 1
             raise OverloadedError("the queue is full")

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "renew": ("renew", "One turn of the loop: drift? A challenger, the gate, promotion."),
     "drift": ("drift", "Show how live traffic differs from what was fitted on."),
     "predict": ("predict", "Ask the champion, from the terminal."),
+    "chat": ("chat", "Talk to a language model, in the terminal."),
     "status": ("status", "Show what is live, since when, on what evidence."),
     "history": ("history", "Show what happened: fits, alarms, renewals, promotions."),
     "keys": ("keys", "Create, list and remove API keys of the gateway."),

@@ -1,4 +1,4 @@
-"""A language model becomes a version: weights, the way in which they are computed, and the proof that both belong together.
+"""A language model becomes a version: weights, the way in which they are computed, and the proof that it is right.
 
 Nothing is learned here. What is chosen is the precision: see `tasks.language`. A version holds one GGUF file (or an
 encoder's folder, or an endpoint's address), the properties that the engine is loaded with, what the choice cost in the
@@ -19,7 +19,7 @@ import msgspec
 from mainspring.lifecycle import lineage
 from mainspring.lifecycle.progress import Prepared, Watcher
 from mainspring.registry import desired, versions
-from mainspring.registry.versions import Golden, Lineage, Manifest, Version
+from mainspring.registry.versions import Lineage, Manifest, Version
 from mainspring.schema import Column, Schema, Target
 from mainspring.spec import LanguageSpec, Project
 from mainspring.tasks import language

@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ class Talker:
         self.capabilities = Capabilities(context=CONTEXT, embeds=3, structures=("json_schema",))
         self.info = EngineInfo("talker", "numbers", "for tests")
 
-    async def generate(self, request: Generate) -> AsyncIterator[Delta | Usage]:
+    async def generate(self, request: Generate) -> AsyncGenerator[Delta | Usage, None]:
         prompt = str(request.prompt)
         self._note(f"begin {prompt}")
         try:

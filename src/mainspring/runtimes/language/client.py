@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TypeVar
 
@@ -82,7 +82,7 @@ class EngineClient:
         await self._connected()
         return self._said()
 
-    async def generate(self, request: Generate) -> AsyncIterator[Delta | Usage]:
+    async def generate(self, request: Generate) -> AsyncGenerator[Delta | Usage, None]:
         """See `Engine.generate`."""
         connection = await self._connected()
         number = next(connection.numbers)

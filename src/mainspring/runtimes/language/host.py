@@ -178,7 +178,7 @@ class _Connection(asyncio.Protocol):
         engine = self._host.engine
         try:
             if isinstance(asked, Answer):
-                async with aclosing(engine.generate(asked.request)) as pieces:  # type: ignore[type-var]
+                async with aclosing(engine.generate(asked.request)) as pieces:
                     async for piece in pieces:
                         self._send(Piece(asked.id, piece))
                         await self._readable.wait()

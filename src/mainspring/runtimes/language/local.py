@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ class LocalEngine:
         """What broke the backend for good; None while it works. The process is then to be started anew."""
         return self._worker.broken
 
-    async def generate(self, request: Generate) -> AsyncIterator[Delta | Usage]:
+    async def generate(self, request: Generate) -> AsyncGenerator[Delta | Usage, None]:
         """Answer `request`, piece by piece; `Usage` comes last. Closing the iterator cancels.
 
         Raises:

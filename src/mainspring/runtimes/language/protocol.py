@@ -9,7 +9,7 @@ accepted and ignored.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -147,7 +147,7 @@ class Engine(Protocol):
     def info(self) -> EngineInfo:
         """Which engine it is, and why this one."""
 
-    def generate(self, request: Generate) -> AsyncIterator[Delta | Usage]:
+    def generate(self, request: Generate) -> AsyncGenerator[Delta | Usage, None]:
         """Answer `request`, piece by piece; `Usage` comes last. Closing the iterator cancels.
 
         Raises:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
@@ -124,7 +124,7 @@ class RemoteEngine:
         """Which engine it is, and why this one."""
         return self._info
 
-    async def generate(self, request: Generate) -> AsyncIterator[Delta | Usage]:
+    async def generate(self, request: Generate) -> AsyncGenerator[Delta | Usage, None]:
         """See `Engine.generate`. Closing the iterator closes the connection, which ends the work at the endpoint."""
         remote_messages.check(request, self.capabilities)
         response = await self._begin(request)
