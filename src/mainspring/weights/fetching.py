@@ -51,6 +51,6 @@ def _try(source: Source, entry: Entry, folder: Path, progress: Progress) -> None
         for path, file in entry.files.items():
             if (found := files.sha256(target / path)) != file.sha256:
                 raise WeightsError(
-                    f"{path} is not what it should be: its sha256 is {found}, and should be {file.sha256}"
+                    f"{path} is not the right file: its sha256 is {found}, and should be {file.sha256}"
                 )
         target.rename(folder / "files")

@@ -58,7 +58,7 @@ def resolve(
     if base in known:
         return _of_catalogue(base, known[base], progress, force)
     local = project_folder / Path(base).expanduser()
-    if local.exists():
+    if base and local.exists():
         return _local(local)
     wanted = None if base.startswith((".", "~", "/")) else hub.parse(base)
     if wanted is None:
