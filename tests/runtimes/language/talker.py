@@ -33,11 +33,14 @@ class Talker:
         self._pause = pause
         self.capabilities = Capabilities(context=CONTEXT, embeds=3, structures=("json_schema",))
         self.info = EngineInfo("talker", "numbers", "for tests")
+        self.broken: str | None = None
 
     async def generate(self, request: Generate) -> AsyncGenerator[Delta | Usage, None]:
         prompt = str(request.prompt)
         self._note(f"begin {prompt}")
         try:
+            if prompt == "break":
+                self.broken = "the talker broke"
             if prompt in ERRORS:
                 raise ERRORS[prompt]
             for number in range(request.sampling.max_tokens or 1):

@@ -273,6 +273,18 @@ def test_sigterm_waits_for_its_grace_and_no_longer(slow, ask):
     assert noted(diary) == ["begin a", "cancel a", "close"]
 
 
+def test_a_host_whose_engine_broke_for_good_ends(slow, ask):
+    path, _, process = slow
+
+    async def task(client):
+        with pytest.raises(EngineGoneError):
+            await read(client.generate(numbers("break", 1000)))
+
+    ask(path, task)
+    assert process.wait(5) == 1
+    assert b"the talker broke" in process.stderr.read()
+
+
 def test_it_ends_with_its_parent(tmp_path, ask):
     parent = f"""
 import sys, time

@@ -173,6 +173,15 @@ class RemoteEngine:
         vectors = np.array([item.embedding for item in ordered], np.float32)
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), found.usage.prompt_tokens
 
+    async def is_there(self, path: str) -> bool:
+        """Whether the server answers a GET of `path`, from its root, with status 200."""
+        import httpx
+
+        try:
+            return (await self._client.get(httpx.URL(self._settings.url).join(path))).status_code == 200
+        except httpx.HTTPError:
+            return False
+
     async def close(self) -> None:
         """See `Engine.close`."""
         await self._client.aclose()
