@@ -85,6 +85,8 @@ def test_each_text_is_embedded_once():
         assert (await model.embed(["b", "c"]))[0].tolist() == one[1].tolist()
         assert one.shape == (3, 32)
         assert engine.embedded == 3
+        assert model.embeds
+        assert not LanguageModel(RuleEngine(echo, embeds=False)).embeds
         apart = LanguageModel(RuleEngine(echo, embeds=False), embedder=engine)
         assert (await apart.embed(["a"])).tolist() == one[:1].tolist()
         with pytest.raises(UnsupportedError, match="need a model of embeddings"):

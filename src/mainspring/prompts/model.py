@@ -16,7 +16,7 @@ from typing import Any, cast
 import msgspec
 import numpy as np
 
-from mainspring.errors import EngineGoneError, MainspringError, OverloadedError, UnsupportedError
+from mainspring.errors import EngineGoneError, OverloadedError, UnsupportedError
 from mainspring.prompts.prompt import Limits
 from mainspring.prompts.tools import Tool
 from mainspring.runtimes.language.protocol import (
@@ -86,8 +86,8 @@ class Step:
     cost: Cost = Cost()
 
 
-class LimitReached(MainspringError):  # noqa: N818 - an outcome that `Strategy.answer` catches, not an error
-    """An attempt has used up its calls or tokens."""
+class LimitReachedError(Exception):
+    """An attempt has used up its calls or tokens. `Strategy.answer` makes an answer of it: nobody else sees it."""
 
 
 class LanguageModel:
@@ -114,6 +114,11 @@ class LanguageModel:
         self._remembered: dict[bytes, Completion] | None = {} if remember else None
         self._vectors: dict[str, np.ndarray] = {}
 
+    @property
+    def embeds(self) -> bool:
+        """Whether there is an engine for embeddings."""
+        return self._embedder.capabilities.embeds is not None
+
     async def complete(self, requests: Sequence[Generate]) -> list[Completion]:
         """The completions of `requests`, in their order; all are worked on at the same time.
 
@@ -133,7 +138,7 @@ class LanguageModel:
         Raises:
             UnsupportedError: no engine here gives vectors.
         """
-        if self._embedder.capabilities.embeds is None:
+        if not self.embeds:
             raise UnsupportedError(
                 "examples by nearness need a model of embeddings beside the one that answers", "model"
             )
@@ -209,7 +214,7 @@ class Attempt:
         `stop` is added to the prompt's own; `sampling` (temperature, n, max_tokens, …) replaces the prompt's.
 
         Raises:
-            LimitReached: the batch would pass the limit of calls, or that of tokens is passed.
+            LimitReachedError: the batch would pass the limit of calls, or that of tokens is passed.
         """
         self._check_limits(len(conversations))
         self.cost += Cost(calls=len(conversations))
@@ -228,8 +233,8 @@ class Attempt:
 
     def _check_limits(self, calls: int) -> None:
         if self.cost.calls + calls > self.limits.calls:
-            raise LimitReached(
+            raise LimitReachedError(
                 f"stopped after {self.cost.calls} calls: {calls} more would pass {self.limits.calls} (limits.calls)"
             )
         if self.cost.tokens >= self.limits.tokens:
-            raise LimitReached(f"stopped after {self.cost.tokens} tokens of {self.limits.tokens} (limits.tokens)")
+            raise LimitReachedError(f"stopped after {self.cost.tokens} tokens of {self.limits.tokens} (limits.tokens)")

@@ -70,15 +70,11 @@ class Choice:
         for option in longest_first:
             if said.casefold() == option.strip(_DECORATION).casefold():
                 return option
-        # A letter is an option only as it is written: "a" is also a word.
-        for option in longest_first:
-            if re.match(rf"{re.escape(option)}(?!\w)", said, 0 if len(option) == 1 else re.IGNORECASE):
+        patterns = {option: _mention(option) for option in longest_first}
+        for option, pattern in patterns.items():
+            if pattern.match(said):
                 return option
-        mentioned = [
-            option
-            for option in self.options
-            if re.search(rf"(?<!\w){re.escape(option)}(?!\w)", said, 0 if len(option) == 1 else re.IGNORECASE)
-        ]
+        mentioned = [option for option, pattern in patterns.items() if pattern.search(said)]
         return mentioned[0] if len(mentioned) == 1 else None
 
 
@@ -109,6 +105,14 @@ def wrong_schema(schema: dict[str, Any]) -> str | None:
     except jsonschema.SchemaError as error:
         return f"at {error.json_path}: {error.message}"
     return None
+
+
+def _mention(option: str) -> re.Pattern[str]:
+    """An option as a word of its own. A letter is one only as it is written, and not where it may be the word "a"."""
+    pattern = rf"(?<!\w){re.escape(option)}(?!\w)"
+    if len(option) > 1:
+        return re.compile(pattern, re.IGNORECASE)
+    return re.compile(pattern + "(?! [a-z])" if option in "AI" else pattern)
 
 
 def _after_mark(text: str) -> str | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mainspring.errors import UnsupportedError
-from mainspring.prompts.model import Attempt, Cost, LanguageModel, LimitReached, Step
+from mainspring.prompts.model import Attempt, Cost, LanguageModel, LimitReachedError, Step
 from mainspring.prompts.prompt import Prompt
 from mainspring.runtimes.language.protocol import Message
 from mainspring.spec.values import Strict
@@ -85,7 +85,7 @@ class Strategy(Strict):
         try:
             async with asyncio.timeout(prompt.limits.seconds) as deadline:
                 text = await self.run(prompt, values, attempt)
-        except LimitReached as limit:
+        except LimitReachedError as limit:
             text, stopped = attempt.best, str(limit)
         except TimeoutError:
             if not deadline.expired():
