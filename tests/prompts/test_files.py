@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from mainspring.errors import SpecError
 from mainspring.prompts import Example, Limits, Prompt, SamplingSpec, Turn, dumps, load, parse
 from mainspring.prompts.reading import Choice, Json, LastLine, Number, Text
 from mainspring.prompts.strategies import (
+    STRATEGIES,
     BreadthFirst,
     ChainOfThought,
     Direct,
@@ -227,6 +230,15 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
     (tmp_path / "latin.md").write_bytes(b"# user\n\xe9")
     with pytest.raises(SpecError, match="cannot be read: 'utf-8'"):
         load(tmp_path / "latin.md")
+
+
+def test_the_file_in_the_guide_is_read():
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "prompting.md").read_text(encoding="utf-8")
+    [written] = re.findall(r"^```markdown\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    prompt = parse(written)
+    assert (prompt.variables, prompt.strategy.name, len(prompt.examples)) == (("mail",), "few-shot", 2)
+    documented = set(re.findall(r"\*\*`([a-z-]+)`\*\*", guide))
+    assert documented == set(STRATEGIES)
 
 
 # ── there and back ───────────────────────────────────────────────────────────────────────────────────────────────────
