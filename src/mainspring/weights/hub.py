@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mainspring import __version__
 from mainspring.errors import WeightsError, require
 from mainspring.weights import cache, huggingface
 from mainspring.weights.catalogue import Entry, HubRepository, Kind
@@ -23,7 +22,7 @@ from mainspring.weights.progress import Progress
 
 _EXTRA = "language"
 _ID = re.compile(r"(?P<repository>\w[\w.-]*/\w[\w.-]*)(/(?P<file>[^@]+\.gguf))?(@(?P<revision>[\w./-]+))?")
-_LIBRARY = {"library_name": "mainspring", "library_version": __version__}
+_LIBRARY = "mainspring"
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def snapshot(wanted: HubId, progress: Progress) -> Snapshot:
     """
     library = require("huggingface_hub", _EXTRA)
     with _told(str(wanted)):
-        api = library.HfApi(**_LIBRARY)
+        api = library.HfApi(library_name=_LIBRARY)
         revision = api.resolve_revision(wanted.repository, revision=wanted.revision)
         commit: str = revision.resolved
         try:
@@ -83,7 +82,7 @@ def snapshot(wanted: HubId, progress: Progress) -> Snapshot:
             revision=revision,
             allow_patterns=[glob.escape(name) for name in names],
             tqdm_class=_bar(library, progress),
-            **_LIBRARY,
+            library_name=_LIBRARY,
         )
     found = Snapshot(kind, Path(folder), names, commit)
     _check(found, wanted)
@@ -105,7 +104,7 @@ def into(source: HubRepository, entry: Entry, work: Path, target: Path, progress
             allow_patterns=[glob.escape(name) for name in entry.files],
             local_dir=work,
             tqdm_class=_bar(library, progress),
-            **_LIBRARY,
+            library_name=_LIBRARY,
         )
     for name in entry.files:
         if not (work / name).is_file():
