@@ -50,7 +50,5 @@ def _try(source: Source, entry: Entry, folder: Path, progress: Progress) -> None
                 hub.into(source, entry, work, target, progress)
         for path, file in entry.files.items():
             if (found := files.sha256(target / path)) != file.sha256:
-                raise WeightsError(
-                    f"{path} is not the right file: its sha256 is {found}, and should be {file.sha256}"
-                )
+                raise WeightsError(f"{path} is not the right file: its sha256 is {found}, and should be {file.sha256}")
         target.rename(folder / "files")
