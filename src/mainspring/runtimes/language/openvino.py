@@ -19,11 +19,26 @@ import numpy as np
 
 from mainspring.errors import EngineGoneError, RuntimeLoadError, require
 from mainspring.runtimes.language.backend import Abilities, Event, Grammar, Job
-from mainspring.runtimes.language.settings import Settings
+from mainspring.runtimes.language.settings import Precision, Settings
 from mainspring.runtimes.language.sizes import Sizes
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 _BLOCK = 32  # tokens
+# OpenVINO's own choice quantises activations, and keeps the cache in 8 bits.
+PROPERTIES: dict[Precision, dict[str, Any]] = {
+    "8-bit": {},
+    "16-bit": {
+        "INFERENCE_PRECISION_HINT": "bf16",
+        "KV_CACHE_PRECISION": "bf16",
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+    },
+    "32-bit": {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "KV_CACHE_PRECISION": "f32",
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+    },
+}
+_CACHE_BYTES: dict[Precision, int] = {"8-bit": 1, "16-bit": 2, "32-bit": 4}
 _GREEDY_BELOW = 1e-5  # a temperature that is as good as none, and whose inverse would overflow
 
 
@@ -46,7 +61,7 @@ class OpenVinoBackend:
     def __init__(self, gguf: Path, sizes: Sizes, settings: Settings) -> None:
         self._genai = require("openvino_genai", "language")
         self._tensor = require("openvino", "language").Tensor
-        tokens = settings.cache_tokens or sizes.cache_tokens(bytes_each=4 if settings.exact else 1)
+        tokens = settings.cache_tokens or sizes.cache_tokens(bytes_each=_CACHE_BYTES[settings.precision])
         scheduler = self._genai.SchedulerConfig()
         scheduler.num_kv_blocks = max(2, tokens // _BLOCK)
         scheduler.max_num_seqs = settings.sequences
@@ -153,13 +168,5 @@ def _finish(name: str) -> Any:
 
 
 def _properties(settings: Settings) -> dict[str, Any]:
-    properties: dict[str, Any] = {}
-    if settings.threads is not None:
-        properties["INFERENCE_NUM_THREADS"] = settings.threads
-    if settings.exact:
-        properties |= {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "KV_CACHE_PRECISION": "f32",
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
-        }
-    return properties
+    threads = {} if settings.threads is None else {"INFERENCE_NUM_THREADS": settings.threads}
+    return threads | PROPERTIES[settings.precision]

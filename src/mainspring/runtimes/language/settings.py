@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from mainspring.errors import RuntimeLoadError
+
+Precision: TypeAlias = Literal["8-bit", "16-bit", "32-bit"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,7 +22,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             memory has room for.
         step_tokens: the most tokens that one step computes. More is faster for long prompts, and holds up the others.
         piece_tokens: the most tokens of one prompt that go in at once: see `turns`.
-        exact: compute in float32, with no further rounding of weights, activations or cache. Slower; for references.
+        precision: of the numbers between the layers, and of the cache. At "8-bit", activations become 8-bit integers
+            for each multiplication; "32-bit" rounds nothing any further than the weights are. Coarser is faster.
     """
 
     threads: int | None = None
@@ -29,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cache_tokens: int | None = None
     step_tokens: int = 512
     piece_tokens: int = 512
-    exact: bool = False
+    precision: Precision = "8-bit"
 
 
 def read_settings(properties: dict[str, Any]) -> Settings:
