@@ -61,7 +61,7 @@ class Answering:
         Raises:
             Problem: there is none, and why.
         """
-        key = _business_key(request)
+        key = business_key(request)
         loaded = slot.lease(version, key)
         if not isinstance(loaded, LoadedVersion):
             loaded.release()
@@ -106,7 +106,7 @@ def prediction_headers(request: Request) -> Headers:
     return ((b"x-model-version", request.version.encode()), (b"x-prediction-id", request.unique.encode()))
 
 
-def _business_key(request: Request) -> str:
+def business_key(request: Request) -> str:
     """What the client calls its request, by which its true label will be told; empty if it has no name."""
     given = request.headers.get(_KEY_HEADER)
     if given is None:

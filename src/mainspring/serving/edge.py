@@ -1,7 +1,7 @@
 """The outermost layer: everything that holds for every request, whatever it asks.
 
 It gives the request an id, checks the API key and the limits, sends it on, and turns whatever goes wrong into an
-answer; then it counts and logs it. The three prediction endpoints are called from here directly, the rest is FastAPI.
+answer; then it counts and logs it. What a model answers is called from here directly, the rest is FastAPI.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from time import perf_counter
 from typing import Any, TypeAlias
 
@@ -24,14 +25,15 @@ from mainspring.serving.messages import (
     Request,
     Scope,
     Send,
+    StreamedReply,
 )
 from mainspring.serving.metrics import Metrics
-from mainspring.serving.problems import Problem
+from mainspring.serving.problems import KEY_CODE, Problem
 from mainspring.spec import ServingSpec
 
 log = logging.getLogger("mainspring.serving")
 
-Handler: TypeAlias = Callable[..., Awaitable[Reply]]
+Handler: TypeAlias = Callable[..., Awaitable[Reply | StreamedReply]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Health is asked by machines that hold no key, and must be answered when there is no room for anything else.
@@ -44,8 +46,8 @@ class Edge:
     """The ASGI application that the server calls.
 
     Args:
-        pages: the application for everything but predictions.
-        endpoints: prediction endpoints, each a pattern of the path whose groups become the handler's arguments.
+        pages: the application for everything but what models answer.
+        endpoints: those where they answer, each a pattern of the path whose groups become the handler's arguments.
         limits: the sizes and times of `[serving]`.
     """
 
@@ -77,17 +79,19 @@ class Edge:
         self.in_flight += counted
         try:
             reply = await self._reply(request, answer, counted)
+            if isinstance(reply, StreamedReply):
+                await self._stream(request, answer, reply)
+            elif reply is not None:
+                await answer.send_reply(reply)
         except ClientGoneError:
-            answer.status, reply = _CLIENT_GONE, None
+            answer.status = _CLIENT_GONE
         finally:
             self.in_flight -= counted
-        if reply is not None:
-            await answer.send_reply(reply)
         seconds = perf_counter() - request.started
         self._metrics.observe(request.model, request.version, answer.status, seconds, request.rows)
         self._log.add(request, answer.status, seconds, answer.size)
 
-    async def _reply(self, request: Request, answer: _Answer, counted: bool) -> Reply | None:
+    async def _reply(self, request: Request, answer: _Answer, counted: bool) -> Reply | StreamedReply | None:
         """The reply, or None if the pages have sent it themselves."""
         try:
             if counted:
@@ -114,6 +118,24 @@ class Edge:
                 return None  # half of an answer is out: the server closes the connection
             return problems.reply(Problem(500, f"a defect of ours; the log has it under {request.id}"), request.path)
 
+    async def _stream(self, request: Request, answer: _Answer, reply: StreamedReply) -> None:
+        """Send an answer as it is made. What goes wrong now is its last piece, and the status that is logged."""
+        try:
+            async with aclosing(reply.pieces), request.unless_gone():
+                await answer.begin_stream(reply)
+                async for piece in reply.pieces:
+                    await answer.send_piece(piece)
+            last = b""
+        except ClientGoneError:
+            raise
+        except Problem as problem:
+            last, answer.status = reply.failure(problem), problem.status
+        except Exception:
+            log.exception("request %s to %s failed by a defect of ours", request.id, request.path)
+            last = reply.failure(Problem(500, f"a defect of ours; the log has it under {request.id}"))
+            answer.status = 500
+        await answer({"type": "http.response.body", "body": last})
+
     def _admit(self, request: Request) -> None:
         """Problem if the client may not ask, or if too many are asking."""
         if not self._keys.open:
@@ -131,10 +153,11 @@ class Edge:
             secret = token.strip() if scheme.lower() == b"bearer" else b""
         if not secret:
             ask = ((b"www-authenticate", b"Bearer"),)
-            raise Problem(401, "an API key is needed: send Authorization: Bearer KEY, or X-API-Key: KEY", headers=ask)
+            message = "an API key is needed: send Authorization: Bearer KEY, or X-API-Key: KEY"
+            raise Problem(401, message, headers=ask, code=KEY_CODE)
         holder = self._keys.holder(secret)
         if holder is None:
-            raise Problem(403, "this API key is not known, or was revoked")
+            raise Problem(403, "this API key is not known, or was revoked", code=KEY_CODE)
         request.key = holder
 
     async def _read(self, request: Request) -> None:
@@ -164,6 +187,22 @@ class _Answer:
         else:
             self.size += len(message.get("body", b""))
         await self._send(message)
+
+    async def begin_stream(self, reply: StreamedReply) -> None:
+        """Send the header and the first piece of an answer that is still being made."""
+        self.status = 200
+        headers = [
+            (b"content-type", reply.content_type),
+            (b"x-request-id", self._request.id.encode()),
+            *reply.headers,
+        ]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self.send_piece(reply.first)
+
+    async def send_piece(self, piece: bytes) -> None:
+        """Send a piece of it."""
+        self.size += len(piece)
+        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
     async def send_reply(self, reply: Reply) -> None:
         """Send a whole reply."""

@@ -21,6 +21,11 @@ from mainspring.serving.keys import KeyRing
 from mainspring.serving.messages import Receive, Scope, Send
 from mainspring.serving.metrics import Metrics
 from mainspring.serving.oip import Infer
+from mainspring.serving.openai.asking import Asking
+from mainspring.serving.openai.attending import Attending
+from mainspring.serving.openai.chat import Chat
+from mainspring.serving.openai.completions import Completions
+from mainspring.serving.openai.embeddings import Embeddings
 from mainspring.serving.predict import Predict
 from mainspring.serving.prediction_log import PredictionLog
 from mainspring.serving.reconciler import Reconciler
@@ -59,6 +64,14 @@ class Gateway:
         self.pages = pages.application(self)
         self.reconciler = Reconciler(project.state, self.slots, self.metrics, on_change=self._changed)
         answering = Answering(self.slots, self.engine, self.prediction_log, self.shadow)
+        attending = Attending(
+            self.slots,
+            self.metrics.language,
+            limits.generation_timeout,
+            note=lambda exchange: exchange.write(self.prediction_log),
+            traffic=self.prediction_log.traffic,
+        )
+        asking = Asking(attending)
         self.edge = Edge(
             self.pages,
             {
@@ -66,6 +79,9 @@ class Gateway:
                 r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?/infer": Infer(answering, limits.max_rows),
                 r"/invocations": Invocations(answering, limits.max_rows, limits.default_model),
                 r"/models/(?P<name>[^/]+)/feedback": self.feedback,
+                r"/v1/chat/completions": Chat(asking),
+                r"/v1/completions": Completions(asking),
+                r"/v1/embeddings": Embeddings(attending),
             },
             limits,
             self.keys,

@@ -1,12 +1,15 @@
 """A request and a reply, as the gateway passes them around: plain, and cheap to make.
 
-Starlette's own classes serve the readable pages. The three prediction endpoints carry the traffic, and go without.
+Starlette's own classes serve the readable pages. The endpoints that answer with a model carry the traffic, and go
+without.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from time import perf_counter, time
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
@@ -24,7 +27,7 @@ _TOO_SLOW = "the body is too slow"
 
 
 class ClientGoneError(Exception):
-    """The client hung up before its request was complete; there is nobody to answer."""
+    """The client hung up before its answer was complete; there is nobody to answer."""
 
 
 class BodyTooLargeError(Exception):
@@ -110,6 +113,39 @@ class Request:
             raise BodyTooLargeError
         return body
 
+    @asynccontextmanager
+    async def unless_gone(self) -> AsyncIterator[None]:
+        """End what is in this block at once when the client hangs up. After `read` only, by the request's own task.
+
+        Raises:
+            ClientGoneError: it did.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        gone = False
+
+        def hung_up(watch: asyncio.Task[None]) -> None:
+            nonlocal gone
+            if not watch.cancelled():
+                gone = True
+                task.cancel()
+
+        watch = asyncio.create_task(self._gone())
+        watch.add_done_callback(hung_up)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not gone or task.uncancel():  # somebody else ends this task, too
+                raise
+            raise ClientGoneError from None
+        finally:
+            watch.remove_done_callback(hung_up)
+            watch.cancel()
+
+    async def _gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
     def replayed(self) -> Receive:
         """ASGI's `receive` for an application behind us: the body that was read, then what the server says."""
         waiting: list[Message] = [{"type": "http.request", "body": self.body, "more_body": False}]
@@ -139,3 +175,17 @@ class Reply:
         self, status: int, body: bytes, *, content_type: bytes = b"application/json", headers: Headers = ()
     ) -> None:
         self.status, self.body, self.content_type, self.headers = status, body, content_type, headers
+
+
+@dataclass(slots=True)
+class StreamedReply:
+    """An answer that goes out as it is made: its `first` piece, then the others. Closing `pieces` ends the work on it.
+
+    `failure` writes the last piece from the `Problem` that there is in the middle; the status, 200, is out by then.
+    """
+
+    first: bytes
+    pieces: AsyncGenerator[bytes, None]
+    failure: Callable[[Any], bytes]
+    content_type: bytes
+    headers: Headers = ()

@@ -15,8 +15,10 @@ from mainspring.serving.json_schemas import (
     prediction_schema,
     record_schema,
 )
+from mainspring.serving.language import LanguageVersion
 from mainspring.serving.live import LiveVersion
 from mainspring.serving.loading import LoadedVersion
+from mainspring.serving.openai.schemas import openai_operations
 from mainspring.spec import ServingSpec
 
 
@@ -47,6 +49,21 @@ class ScoringError(BaseModel):
     message: str
 
 
+class OpenAIErrorDetail(BaseModel):
+    """What went wrong; `param` is the parameter's name, `code` a word for programs."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIError(BaseModel):
+    """An error as OpenAI's API writes it."""
+
+    error: OpenAIErrorDetail
+
+
 _EVERYWHERE = {
     401: "An API key is needed.",
     403: "The API key is not known.",
@@ -70,12 +87,15 @@ NOT_FOUND = _responses(Error, _NOT_FOUND)
 OIP_ERRORS = _responses(ProtocolError, _EVERYWHERE, {400: "The request is not what the protocol says."})
 OIP_NOT_FOUND = _responses(ProtocolError, _NOT_FOUND, _NOT_READY, {409: "The model has no version yet."})
 
+OPENAI_ERRORS = _responses(OpenAIError, _EVERYWHERE)
+OPENAI_NOT_FOUND = _responses(OpenAIError, _NOT_FOUND, _NOT_READY)
+
 
 def describe(base: Json, live: list[LiveVersion], limits: ServingSpec) -> Json:
     """`base`, which is FastAPI's description, with the endpoints of the `live` versions."""
     paths: Json = {path: _without_422(item) for path, item in base["paths"].items()}
     schemas: Json = dict(base.get("components", {}).get("schemas", {}))
-    for model in (Error, ErrorDetail, ProtocolError, ScoringError):
+    for model in (Error, ErrorDetail, ProtocolError, ScoringError, OpenAIError, OpenAIErrorDetail):
         schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas[model.__name__].pop("$defs", None)
     for unused in ("HTTPValidationError", "ValidationError"):
@@ -92,6 +112,16 @@ def describe(base: Json, live: list[LiveVersion], limits: ServingSpec) -> Json:
         paths[f"/v2/models/{loaded.model}/infer"] = {"post": _infer(loaded, infer)}
     if tables:
         paths["/invocations"] = {"post": _invocations([loaded.model for loaded in tables])}
+    languages = [loaded for loaded in live if isinstance(loaded, LanguageVersion)]
+    if languages:
+        models = [loaded.model for loaded in languages]
+        for path, operation, components in openai_operations(models):
+            refused = {400: "A parameter is not known, not supported, or not what it can be; it is named."}
+            operation["responses"] |= _errors("OpenAIError", refused, _EVERYWHERE, _PREDICTING)
+            operation["responses"]["200"]["headers"] = _HEADERS
+            operation["parameters"] = [_KEY_HEADER]
+            paths[path] = {"post": operation}
+            schemas |= components
     schemes = {
         "key": {"type": "http", "scheme": "bearer"},
         "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -115,13 +145,16 @@ def _errors(model: str, *groups: dict[int, str]) -> Json:
     return {str(code): {"description": text, "content": content} for group in groups for code, text in group.items()}
 
 
+_HEADERS: Json = {
+    "X-Model-Version": {"description": "The version that answered.", "schema": {"type": "string"}},
+    "X-Prediction-Id": {"description": "The prediction id.", "schema": {"type": "string"}},
+    "X-Request-Id": {"description": "The request's id, or ours.", "schema": {"type": "string"}},
+}
+
+
 def _answered(schema: Json) -> Json:
-    headers = {
-        "X-Model-Version": {"description": "The version that answered.", "schema": {"type": "string"}},
-        "X-Prediction-Id": {"description": "The prediction id.", "schema": {"type": "string"}},
-        "X-Request-Id": {"description": "The request's id, or ours.", "schema": {"type": "string"}},
-    }
-    return {"description": "The predictions.", "headers": headers, "content": {"application/json": {"schema": schema}}}
+    content = {"application/json": {"schema": schema}}
+    return {"description": "The predictions.", "headers": _HEADERS, "content": content}
 
 
 _KEY_HEADER: Json = {

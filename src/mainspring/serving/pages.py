@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 import mainspring
 from mainspring.serving import health, models, openapi, problems, repository
+from mainspring.serving.openai import models as openai_models
 from mainspring.serving.problems import Problem
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Pages(FastAPI):
 def application(gateway: Gateway) -> Pages:
     """The application for `gateway`."""
     app = Pages(gateway)
-    for routes in (models.routes, health.routes, repository.routes):
+    for routes in (models.routes, health.routes, repository.routes, openai_models.routes):
         app.include_router(routes(gateway))
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_exception)

@@ -36,16 +36,31 @@ _MLFLOW_CODES = {
     500: "INTERNAL_ERROR",
     503: "TEMPORARILY_UNAVAILABLE",
 }
+# OpenAI's, where they are not "invalid_request_error", or "server_error" from 500 on.
+_OPENAI_TYPES = {429: "requests"}
+_OPENAI_CODES = {404: "not_found", 429: "rate_limit_exceeded", 500: "internal", 503: "unavailable"}
+KEY_CODE = "invalid_api_key"
 _MLFLOW_PATHS = ("/invocations", "/ping", "/health", "/version")
 _RETRY_SECONDS = 1
 
 
 class Problem(MainspringError):  # noqa: N818 -- RFC 9457's word for what an API answers when it does not answer
-    """A request fails with `status`; `place` is where in the request, where that can be told."""
+    """A request fails with `status`; `place` is where in the request, where that can be told.
 
-    def __init__(self, status: int, message: str, place: str | None = None, headers: Headers = ()) -> None:
+    `code` is OpenAI's word for it, where it has one.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        place: str | None = None,
+        headers: Headers = (),
+        *,
+        code: str | None = None,
+    ) -> None:
         super().__init__(message)
-        self.status, self.message, self.place = status, message, place
+        self.status, self.message, self.place, self.code = status, message, place, code
         self.headers: Headers = headers
         if status in (429, 503):
             self.headers = (*headers, (b"retry-after", b"%d" % _RETRY_SECONDS))
@@ -61,7 +76,8 @@ def unknown(what: str, name: str, there: Iterable[str]) -> Problem:
     names = sorted(there)
     close = get_close_matches(name[:100], names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return Problem(404, f"no {what} {shown(name)!r}; there are: {', '.join(names) or 'none'}{hint}")
+    message = f"no {what} {shown(name)!r}; there are: {', '.join(names) or 'none'}{hint}"
+    return Problem(404, message, code="model_not_found")
 
 
 def reply(problem: Problem, path: str) -> Reply:
@@ -75,8 +91,22 @@ def reply(problem: Problem, path: str) -> Reply:
         status = 400 if problem.status == 422 else problem.status
         code = _MLFLOW_CODES.get(problem.status, "BAD_REQUEST")
         content = {"error_code": code, "message": f"{at}{problem.message}"}
+    elif path.startswith("/v1/"):
+        # OpenAI's clients raise an AuthenticationError at 401, whatever is wrong with the key.
+        status = 401 if problem.code == KEY_CODE else 400 if problem.status == 422 else problem.status
+        content = openai_error(problem)
     else:
         status = problem.status
         error = {"code": CODES.get(status, "error"), "message": problem.message}
         content = {"error": error if problem.place is None else {**error, "place": problem.place}}
     return Reply(status, msgspec.json.encode(content), headers=problem.headers)
+
+
+def openai_error(problem: Problem) -> dict[str, object]:
+    """The problem as OpenAI's API writes errors, also in the middle of a stream."""
+    kind = _OPENAI_TYPES.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error")
+    place = problem.place or "$"
+    named = not place.startswith("byte ") and (param := place.removeprefix("$").removeprefix("."))
+    message = problem.message if named or place == "$" else f"{problem.message} ({place})"
+    code = problem.code or _OPENAI_CODES.get(problem.status)
+    return {"error": {"message": message, "type": kind, "param": param if named else None, "code": code}}

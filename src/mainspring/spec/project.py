@@ -21,7 +21,11 @@ _Model = TypeVar("_Model", bound=Strict)
 
 
 class ServingSpec(Strict):
-    """Where the gateway listens, and its limits."""
+    """Where the gateway listens, and its limits.
+
+    A prediction has `timeout`. A language model's answer may take as long as its tokens do; what is bounded is its
+    silence, before the first piece and between two: `generation_timeout`.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -29,6 +33,7 @@ class ServingSpec(Strict):
     max_body: Bytes = 4 * 1000**2
     max_rows: Annotated[int, Field(ge=1)] = 10_000
     timeout: Seconds = 10.0
+    generation_timeout: Seconds = 300.0
     queue: Annotated[int, Field(ge=1)] = 256
     default_model: str | None = None
 
