@@ -10,6 +10,7 @@ The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from collections.abc import Iterator, Mapping
@@ -85,12 +86,14 @@ class Tensor:
 class Header:
     """What a GGUF file says of itself.
 
-    `values`: numbers, booleans, text; an array of numbers is a NumPy array, one of text a list.
+    `values`: numbers, booleans, text; an array of numbers is a NumPy array, one of text a list. `types`: their codes in
+    the file, and for an array that of its elements.
     """
 
     path: Path
     version: int
     values: Mapping[str, Any]
+    types: Mapping[str, tuple[int, int | None]]
     tensors: tuple[Tensor, ...]
 
     def text(self, key: str, default: str | None = None) -> str | None:
@@ -132,6 +135,53 @@ def read_header(path: Path) -> Header:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
+@dataclass(frozen=True)
+class Summary:
+    """A GGUF file in brief: its model, and how its weights are kept.
+
+    `context` in tokens; `types`: how many bytes each type of tensor takes; `size` of the file, in bytes.
+    """
+
+    architecture: str
+    name: str | None
+    context: int
+    layers: int
+    width: int
+    vocabulary: int
+    parameters: int
+    types: Mapping[str, int]
+    size: int
+
+
+def summary(path: Path) -> Summary:
+    """The GGUF file at `path` in brief.
+
+    Raises:
+        WeightsError: as `read_header`; or it does not say what its model is.
+    """
+    header = read_header(path)
+    architecture = header.text("general.architecture") or ""
+    sizes = {name: header.integer(f"{architecture}.{name}") for name in ("context_length", "block_count")}
+    sizes["embedding_length"] = header.integer(f"{architecture}.embedding_length")
+    found = {name: size for name, size in sizes.items() if size is not None and size > 0}
+    if len(found) < len(sizes):
+        raise WeightsError(f"{path} does not say what its model is: {', '.join(sizes)} of {architecture!r} are needed")
+    types: dict[str, int] = {}
+    for tensor in header.tensors:
+        types[tensor.type] = types.get(tensor.type, 0) + tensor.size
+    return Summary(
+        architecture=architecture,
+        name=header.text("general.name"),
+        context=found["context_length"],
+        layers=found["block_count"],
+        width=found["embedding_length"],
+        vocabulary=len(header.texts("tokenizer.ggml.tokens")),
+        parameters=sum(math.prod(tensor.shape) for tensor in header.tensors),
+        types=MappingProxyType(types),
+        size=path.stat().st_size,
+    )
+
+
 class _Reader:
     """A place in the header, and the ways to read on from it. Nothing is read beyond `end`."""
 
@@ -146,25 +196,29 @@ class _Reader:
             raise self._wrong(f"GGUF versions 2 and 3 are read here (little-endian), found {version}")
         tensors, keys = self._count("Q", MOST_ENTRIES, "tensors"), self._count("Q", MOST_ENTRIES, "keys")
         values: dict[str, Any] = {}
+        types: dict[str, tuple[int, int | None]] = {}
         for _ in range(keys):
             key = self._text()
             if key in values:
                 raise self._wrong(f"the key {key!r:.80} is there twice")
-            values[key] = self._value(self._number("I"))
+            kind = self._number("I")
+            if kind == _ARRAY:
+                element = self._number("I")
+                values[key], types[key] = self._array(element), (kind, element)
+            else:
+                values[key], types[key] = self._value(kind), (kind, None)
         found = tuple(self._tensors(tensors, values.get("general.alignment", 32)))
-        return Header(self._path, version, MappingProxyType(values), found)
+        return Header(self._path, version, MappingProxyType(values), MappingProxyType(types), found)
 
     def _value(self, kind: int) -> Any:
         if kind == _STRING:
             return self._text()
-        if kind == _ARRAY:
-            return self._array()
         if kind not in _NUMBERS:
             raise self._wrong(f"there is no type of value {kind}")
         return self._number(_NUMBERS[kind])
 
-    def _array(self) -> list[str] | np.ndarray:
-        kind, length = self._number("I"), self._count("Q", self._elements_left, "elements in its arrays")
+    def _array(self, kind: int) -> list[str] | np.ndarray:
+        length = self._count("Q", self._elements_left, "elements in its arrays")
         self._elements_left -= length
         if kind == _STRING:
             return [self._text() for _ in range(length)]

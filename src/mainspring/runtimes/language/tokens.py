@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mainspring.errors import RequestError, WeightsError, require
-from mainspring.runtimes.language.gguf_tokens import backend_of_gguf
 from mainspring.weights.gguf import Header, read_header
+from mainspring.weights.gguf_tokens import backend_of_gguf
 
 if TYPE_CHECKING:
     import tokenizers

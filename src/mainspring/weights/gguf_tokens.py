@@ -7,7 +7,9 @@ taken from the `tokenizer.json` files that those models were published with.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -102,6 +104,28 @@ def _split(header: Header, pre: str | None) -> PreTokenizer:
     raise WeightsError(
         f"{header.path} splits text in a way not known here (tokenizer.ggml.pre): {pre!r}. Known: {known}"
     )
+
+
+def name_of_split(written: dict[str, Any], path: Path) -> str:
+    """The name in GGUF of how a byte-level `tokenizer.json` splits text.
+
+    Raises:
+        WeightsError: it splits in a way that has no name here.
+    """
+    steps = written.get("pre_tokenizer") or {}
+    parts = steps.get("pretokenizers", [steps])
+    patterns = [part["pattern"].get("Regex") for part in parts if part.get("type") == "Split"]
+    kinds = [part.get("type") for part in parts]
+    composed = "NFC" in json.dumps(written.get("normalizer"))
+    if kinds == ["ByteLevel"]:
+        return GPT_2[0]
+    if kinds == ["Digits", "ByteLevel"]:
+        return SINGLE_DIGITS[0]
+    if kinds == ["Split", "ByteLevel"]:
+        for name, pattern in SPLITS.items():
+            if patterns == [pattern] and composed == (name in COMPOSED):
+                return name
+    raise WeightsError(f"{path}: no GGUF file says that text is split as it is here: {json.dumps(steps)}")
 
 
 def _sentencepiece(
