@@ -1,4 +1,4 @@
-"""Small models of the Llama family with weights drawn at random, as folders; and what llama.cpp makes of their files."""
+"""Small models of the Llama family with weights drawn at random, and what llama.cpp makes of their files."""
 
 from __future__ import annotations
 
