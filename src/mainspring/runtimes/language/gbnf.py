@@ -72,6 +72,11 @@ def either(*options: Node) -> Node:
     return options[0] if len(options) == 1 else Either(options)
 
 
+def repeat(part: Node, least: int, most: int | None) -> Node:
+    """From `least` to `most` times."""
+    return Text("") if most == 0 else part if (least, most) == (1, 1) else Repeat(part, least, most)
+
+
 def optional(part: Node) -> Node:
     """It, or nothing."""
     return Repeat(part, 0, 1)
@@ -232,6 +237,5 @@ def _escaped(code: int, special: str) -> str:
         return "\\" + chr(code)
     if 0x20 <= code < 0x7F and chr(code) not in special:
         return chr(code)
-    if code <= 0xFF:
-        return f"\\x{code:02X}"
+    # Not \x, of which xgrammar reads as many digits as follow.
     return f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"

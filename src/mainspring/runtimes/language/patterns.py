@@ -7,8 +7,10 @@ Schema says. Characters that JSON escapes are written escaped.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mainspring.errors import UnsupportedError
-from mainspring.runtimes.language.gbnf import LAST, Chars, Node, Repeat, Text, either, sequence, without
+from mainspring.runtimes.language.gbnf import LAST, Chars, Node, Text, either, sequence, without
 
 _MOST_REPEATS = 1000
 _DIGITS = [(0x30, 0x39)]
@@ -33,19 +35,20 @@ def characters(ranges: list[tuple[int, int]]) -> Node:
 ANY = characters(_ALL)
 
 
-def pattern(text: str, place: str) -> Node:
-    """The inside of the JSON strings that `text` matches.
+def pattern(text: str, place: str, repeated: Callable[[Node, int, int | None], Node]) -> Node:
+    """The inside of the JSON strings that `text` matches. `repeated` makes the nodes of what is there several times.
 
     Raises:
         UnsupportedError: it is no regular expression, or one with more than is read here.
     """
-    return _Parser(text, place).whole()
+    return _Parser(text, place, repeated).whole()
 
 
 class _Parser:
-    def __init__(self, text: str, place: str) -> None:
+    def __init__(self, text: str, place: str, repeated: Callable[[Node, int, int | None], Node]) -> None:
         self._text = text
         self._place = place
+        self._repeated = repeated
         self._at = 0
         self._depth = 0
 
@@ -55,7 +58,7 @@ class _Parser:
             anchored = self._take("^")
             body = self._sequence()
             ended = self._take("$")
-            anywhere = Repeat(ANY, 0, None)
+            anywhere = self._repeated(ANY, 0, None)
             options.append(sequence(*([] if anchored else [anywhere]), *body, *([] if ended else [anywhere]), Text("")))
             if self._at == len(self._text):
                 return either(*options)
@@ -115,7 +118,7 @@ class _Parser:
         else:
             return part
         self._take("?")  # greedy or not, the texts are the same
-        return Repeat(part, least, most)
+        return self._repeated(part, least, most)
 
     def _number(self) -> int:
         start = self._at

@@ -24,7 +24,19 @@ from typing import Any
 
 from mainspring.runtimes.language import gbnf, numbers, schemas
 from mainspring.runtimes.language.formats import FORMATS
-from mainspring.runtimes.language.gbnf import LAST, Chars, Node, Repeat, Rule, Text, either, optional, sequence, without
+from mainspring.runtimes.language.gbnf import (
+    LAST,
+    Chars,
+    Node,
+    Repeat,
+    Rule,
+    Text,
+    either,
+    optional,
+    repeat,
+    sequence,
+    without,
+)
 from mainspring.runtimes.language.patterns import pattern
 from mainspring.runtimes.language.schemas import Schema, refused
 
@@ -32,6 +44,7 @@ _MOST_SCHEMAS = 2000
 _MOST_VALUES = 5000  # of enum
 _MOST_REPEATS = 2000  # of characters or items that are counted
 _DEEPEST = 60
+_CHUNK = 50  # a long repetition is one of these: xgrammar takes seconds for a flat one of hundreds
 _BETWEEN = Text(", ")
 # A lone surrogate is no character, so \uD800 to \uDFFF are left out.
 _HEX = Chars(((0x30, 0x39), (0x41, 0x46), (0x61, 0x66)))
@@ -111,7 +124,7 @@ class Rules:
         if kind == "array":
             return self._array(schema, place, depth)
         if kind == "string":
-            return _string(schema, place)
+            return self._string(schema, place)
         if kind == "boolean":
             return either(Text("true"), Text("false"))
         return Text("null") if kind == "null" else _number(kind, schema, place)
@@ -120,13 +133,13 @@ class Rules:
         """Any JSON value."""
         if "any" not in self._rules:
             rule = self._rules["any"] = Rule("any")
-            pair = sequence(Text('"'), Repeat(_CHARACTER, 0, None), Text('": '), rule)
+            pair = sequence(Text('"'), self._text(0, None), Text('": '), rule)
             number = numbers.number(None, None)
             assert number is not None
             self._rules["any"] = either(
-                sequence(Text("{"), _list(pair, 0, None), Text("}")),
-                sequence(Text("["), _list(rule, 0, None), Text("]")),
-                _string({}, ""),
+                sequence(Text("{"), self._list(pair, 0, None), Text("}")),
+                sequence(Text("["), self._list(rule, 0, None), Text("]")),
+                self._string({}, ""),
                 number,
                 either(Text("true"), Text("false"), Text("null")),
             )
@@ -207,7 +220,7 @@ class Rules:
             rest = sequence(Text('"'), key, Text('": '), value)
         least, most = _counts(schema, "minProperties", "maxProperties", place)
         if not members and rest is not None and least < 2:
-            return sequence(Text("{"), _list(rest, least, most), Text("}"))
+            return sequence(Text("{"), self._list(rest, least, most), Text("}"))
         if least > sum(needed for _, needed in members) or (most is not None and (rest or most < len(members))):
             raise refused("counts of properties are enforced only where any number of listed ones fits", place)
         return sequence(Text("{"), self._members(members, rest), Text("}"))
@@ -215,7 +228,7 @@ class Rules:
     def _members(self, members: list[tuple[Node, bool]], rest: Node | None) -> Node:
         """What stands between the braces: from the last member to the first, what may follow, and what may begin."""
         following: Node = Text("") if rest is None else Repeat(sequence(_BETWEEN, rest), 0, None)
-        beginning: Node = Text("") if rest is None else _list(rest, 0, None)
+        beginning: Node = Text("") if rest is None else self._list(rest, 0, None)
         for member, required in reversed(members):
             rule = self._named(member)
             begun = sequence(rule, following)
@@ -243,9 +256,58 @@ class Rules:
             return sequence(Text("["), *inside, Text("]"))
         item = self._convert(others, f"{place}.items", depth + 1)
         if not parts:
-            return sequence(Text("["), _list(item, least, most), Text("]"))
+            return sequence(Text("["), self._list(item, least, most), Text("]"))
         inside = [part for at, item_ in enumerate(parts) for part in ([_BETWEEN, item_] if at else [item_])]
-        return sequence(Text("["), *inside, Repeat(sequence(_BETWEEN, item), least, most), Text("]"))
+        return sequence(Text("["), *inside, self._repeated(sequence(_BETWEEN, item), least, most), Text("]"))
+
+    def _string(self, schema: dict[str, Any], place: str) -> Node:
+        least, most = _counts(schema, "minLength", "maxLength", place)
+        if "pattern" in schema or "format" in schema:
+            word = "pattern" if "pattern" in schema else "format"
+            if least or most is not None or {"pattern", "format"} <= schema.keys():
+                raise refused(
+                    "a pattern or a format is enforced only without another word about the text", f"{place}.{word}"
+                )
+            text = schema[word]
+            if word == "format":
+                if text not in FORMATS:
+                    raise refused(f"format is one of {', '.join(FORMATS)}; found {text!r:.100}", f"{place}.format")
+                text = FORMATS[text]
+            if not isinstance(text, str):
+                raise refused(f"a pattern is text, found {text!r:.100}", f"{place}.pattern")
+            inside = pattern(text, f"{place}.pattern", self._repeated)
+        else:
+            inside = self._text(least, most)
+        return sequence(Text('"'), inside, Text('"'))
+
+    def _text(self, least: int, most: int | None) -> Node:
+        """Characters of a JSON string."""
+        self._rules.setdefault("character", _CHARACTER)
+        return self._repeated(Rule("character"), least, most)
+
+    def _list(self, item: Node, least: int, most: int | None) -> Node:
+        """Items with commas between them."""
+        if most == 0:
+            return Text("")
+        item = self._named(item)
+        rest = self._repeated(sequence(_BETWEEN, item), max(0, least - 1), None if most is None else most - 1)
+        return sequence(item, rest) if least else optional(sequence(item, rest))
+
+    def _repeated(self, part: Node, least: int, most: int | None) -> Node:
+        """`part`, from `least` to `most` times; many of them as chunks and a rest, in one way only."""
+        if max(least, most or 0) <= _CHUNK:
+            return repeat(part, least, most)
+        part = self._named(part)
+        chunk = self._named(repeat(part, _CHUNK, _CHUNK))
+        chunks, rest = divmod(least, _CHUNK)
+        needed = [repeat(chunk, chunks, chunks), repeat(part, rest, rest)]
+        if most is None:
+            return sequence(*needed, repeat(part, 0, None))
+        chunks, rest = divmod(most - least, _CHUNK)
+        if not chunks:
+            return sequence(*needed, repeat(part, 0, rest))
+        fewer = sequence(repeat(chunk, 0, chunks - 1), repeat(part, 0, _CHUNK - 1))
+        return sequence(*needed, either(fewer, sequence(repeat(chunk, chunks, chunks), repeat(part, 0, rest))))
 
     def _named(self, node: Node) -> Node:
         """The node as a rule of its own, so that it is written once."""
@@ -258,27 +320,6 @@ class Rules:
     def _alone(self, word: str, words: set[str], place: str) -> None:
         if beside := sorted(words - {word}):
             raise refused(f"{word!r} is enforced only where {beside[0]!r} does not stand beside it", place)
-
-
-def _string(schema: dict[str, Any], place: str) -> Node:
-    least, most = _counts(schema, "minLength", "maxLength", place)
-    if "pattern" in schema or "format" in schema:
-        word = "pattern" if "pattern" in schema else "format"
-        if least or most is not None or {"pattern", "format"} <= schema.keys():
-            raise refused(
-                "a pattern or a format is enforced only without another word about the text", f"{place}.{word}"
-            )
-        text = schema[word]
-        if word == "format":
-            if text not in FORMATS:
-                raise refused(f"format is one of {', '.join(FORMATS)}; found {text!r:.100}", f"{place}.format")
-            text = FORMATS[text]
-        if not isinstance(text, str):
-            raise refused(f"a pattern is text, found {text!r:.100}", f"{place}.pattern")
-        inside = pattern(text, f"{place}.pattern")
-    else:
-        inside = Repeat(_CHARACTER, least, most)
-    return sequence(Text('"'), inside, Text('"'))
 
 
 def _number(kind: str, schema: dict[str, Any], place: str) -> Node:
@@ -334,14 +375,6 @@ def _counts(schema: dict[str, Any], least_word: str, most_word: str, place: str)
     if most is not None and least > most:
         raise refused(f"{least_word} is more than {most_word}", f"{place}.{least_word}")
     return least, most
-
-
-def _list(item: Node, least: int, most: int | None) -> Node:
-    """Items with commas between them."""
-    if most == 0:
-        return Text("")
-    several = sequence(item, Repeat(sequence(_BETWEEN, item), max(0, least - 1), None if most is None else most - 1))
-    return several if least else optional(several)
 
 
 def _other_name(names: list[str]) -> Node:

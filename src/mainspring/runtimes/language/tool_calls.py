@@ -42,10 +42,15 @@ For each function call, return a json object with function name and arguments wi
 
 @dataclass(frozen=True)
 class Function:
-    """A function that may be called; `parameters` is the JSON schema of its arguments."""
+    """A function that may be called. `parameters` is the JSON schema of its arguments.
+
+    If it is `strict`, its arguments fit the schema or the request is refused; else a schema that cannot be enforced is
+    a hint, and the arguments are some JSON object. That is OpenAI's meaning of the word.
+    """
 
     name: str
     parameters: dict[str, Any]
+    strict: bool = False
 
 
 def functions(tools: list[dict[str, Any]], choice: str) -> list[Function]:
@@ -64,7 +69,7 @@ def functions(tools: list[dict[str, Any]], choice: str) -> list[Function]:
             raise UnsupportedError(
                 "a function has a name and, as parameters, a JSON schema", f"tools[{place}].function"
             )
-        found.append(Function(name, parameters))
+        found.append(Function(name, parameters, strict=function.get("strict") is True))
     if choice in ("auto", "required", "none"):
         return found
     chosen = [function for function in found if function.name == choice]
@@ -114,7 +119,7 @@ class Calls:
         several: whether there may be more than one call.
 
     Raises:
-        UnsupportedError: a schema cannot be enforced.
+        UnsupportedError: a strict function's schema cannot be enforced.
     """
 
     def __init__(self, style: Style, functions: list[Function], rules: Rules, *, several: bool) -> None:
@@ -126,12 +131,20 @@ class Calls:
             *(
                 sequence(
                     Text(f'{{"name": {json.dumps(function.name, ensure_ascii=False)}, "{arguments}": '),
-                    rules.schema(function.parameters, f"tools[{at}].function.parameters"),
+                    self._arguments(function, f"tools[{at}].function.parameters"),
                     Text("}"),
                 )
                 for at, function in enumerate(functions)
             )
         )
+
+    def _arguments(self, function: Function, place: str) -> Node:
+        try:
+            return self._rules.schema(function.parameters, place)
+        except UnsupportedError:
+            if function.strict:
+                raise
+            return self._rules.schema({"type": "object"}, place)
 
     def all(self) -> Node:
         """An answer that is nothing but calls, and at least one."""

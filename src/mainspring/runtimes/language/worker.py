@@ -53,6 +53,7 @@ class Worker:
         if self.broken or self._closing:
             raise EngineGoneError(self.broken or "the engine is closed")
         with self._wake:
+            self._loop = asyncio.get_running_loop()
             waiting = len(self._turns) + sum(job is not None for _, job in self._inbox)
             if waiting + len(jobs) > self._queue:
                 raise OverloadedError(
@@ -62,7 +63,6 @@ class Worker:
             self._inbox += jobs.items()
             self._wake.notify()
         if self._thread is None:
-            self._loop = asyncio.get_running_loop()
             self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
             self._thread.start()
 
