@@ -17,7 +17,9 @@ SPEC_PAGE = ROOT / "docs" / "spec.md"
 # The section of docs/spec.md that documents a table of mainspring.toml, and the model that reads it.
 SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
     "`[project]`": (spec.ProjectSpec,),
-    "`[models.NAME]`": tuple(spec.TASKS.values()),
+    "`[models.NAME]` of a table": (spec.ClassificationSpec, spec.RegressionSpec),
+    "`[models.NAME]` of a language model": (spec.ChatSpec, spec.CompletionSpec, spec.EmbeddingSpec),
+    "Remote": (spec.RemoteSpec,),
     "Columns": (spec.ColumnSpec,),
     "Gate": (spec.GateSpec,),
     "Monitor": (spec.MonitorSpec,),
@@ -48,7 +50,7 @@ def anchors(page: Path) -> set[str]:
 
 def documented_keys(section: str) -> set[str]:
     """The keys in the table of `section` whose first heading is "key"."""
-    text = SPEC_PAGE.read_text(encoding="utf-8").partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    text = SPEC_PAGE.read_text(encoding="utf-8").partition(f"# {section}\n")[2].partition("\n## ")[0]
     table = re.search(r"^\| key .*\n\|[- |]+\n((?:\|.*\n?)+)", text, re.MULTILINE)
     assert table, f"docs/spec.md has no table of keys under {section}"
     return set(re.findall(r"^\| `(\w+)` \|", table[1], re.MULTILINE))

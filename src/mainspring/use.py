@@ -1,8 +1,8 @@
 """A project's models from Python, without a gateway:
 
-    import mainspring
+    from mainspring.use import OpenProject
 
-    desk = mainspring.open("examples/airdesk").model("desk")
+    desk = OpenProject("examples/airdesk").model("desk")
     print(desk.generate("What may I take into the cabin?"))
     for text in desk.stream([{"role": "user", "content": "And a violin?"}]):
         print(text, end="")

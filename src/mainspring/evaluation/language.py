@@ -133,7 +133,8 @@ def _figure(values: list[np.ndarray], weights: np.ndarray, *, exponent: bool = F
     mean, means = sums.sum() / counts.sum(), (weights @ sums) / (weights @ counts)
     low, high = np.quantile(means, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
     found = np.exp([mean, low, high]) if exponent else (mean, low, high)
-    return Figure(*map(float, found))
+    value, low, high = map(float, found)
+    return Figure(value, low, high)
 
 
 def _tail_figure(values: list[np.ndarray], weights: np.ndarray) -> Figure:

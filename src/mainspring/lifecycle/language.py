@@ -54,8 +54,7 @@ def prepare(project: Project, model: str, watcher: Watcher) -> Prepared:
 
 
 def _local(spec: LanguageSpec, weights: Any, model: str, watcher: Watcher) -> Callable[[Path], Built]:
-    build = language.build_encoder if spec.task == "embedding" else language.build_generator
-    return lambda staged: build(spec, weights, staged, say=lambda what: watcher.step(model, what))
+    return lambda staged: language.build_generator(spec, weights, staged, say=lambda what: watcher.step(model, what))
 
 
 def _remote(spec: LanguageSpec) -> Callable[[Path], Built]:

@@ -33,6 +33,7 @@ VERSION_TAG = "mainspring.version"
 PROJECT_TAG = "mainspring.project"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _MOST_TAG = 5000
+_MOST_ARTIFACT = 50 * 1000**2  # bytes: weights of language models stay in the version's folder
 _MOST_PARAMETER = 500  # characters that MLflow takes of a parameter's value
 
 
@@ -150,7 +151,9 @@ class Tracking:
         self._client.log_batch(
             run, metrics, [Param(key, str(value)[:_MOST_PARAMETER]) for key, value in parameters.items()]
         )
-        self._client.log_artifacts(run, str(version.folder), "version")
+        for file in sorted(version.folder.iterdir()):
+            if file.stat().st_size <= _MOST_ARTIFACT:
+                self._client.log_artifact(run, str(file), "version")
 
     def _registered(self, model: str) -> dict[str, str]:
         """Mainspring's version → MLflow's; the model is registered if it was not."""
@@ -258,7 +261,7 @@ def _trials(version: Version) -> list[float]:
     if REPORT not in version.manifest.files:
         return []
     report = msgspec.json.decode(version.file(REPORT).read_bytes())
-    return [trial["score"] for trial in report["trials"]]
+    return [trial["score"] for trial in report.get("trials", [])]
 
 
 def _without_secrets(uri: str) -> str:
