@@ -6,6 +6,7 @@ answer; then it counts and logs it. What a model answers is called from here dir
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -124,10 +125,14 @@ class Edge:
             async with aclosing(reply.pieces), request.unless_gone():
                 await answer.begin_stream(reply)
                 async for piece in reply.pieces:
-                    await answer.send_piece(piece)
+                    # A client that reads nothing is as good as gone: it must not hold its place for ever.
+                    async with asyncio.timeout(self._limits.generation_timeout):
+                        await answer.send_piece(piece)
             last = b""
         except ClientGoneError:
             raise
+        except TimeoutError:
+            raise ClientGoneError from None
         except Problem as problem:
             last, answer.status = reply.failure(problem), problem.status
         except Exception:

@@ -110,6 +110,9 @@ class Gateway:
                 await self._looking
         await self.reconciler.close()
         await self.shadow.close()
+        for slot in self.slots:
+            for loaded in slot.loaded:
+                await loaded.close()
         self.engine.close()
         await self.feedback.close()
         await self.prediction_log.close()

@@ -57,6 +57,10 @@ class LanguageVersion(LiveVersion):
         """See `LiveVersion`. One golden example, or, where there are none, a sign of life."""
         await self._check(most=1)
 
+    async def close(self) -> None:
+        """See `LiveVersion`: the connection to the engine."""
+        await self.engine.close()
+
     def retire(self, when_drained: Callable[[], None]) -> None:
         """See `LiveVersion`; the connection to the engine is closed then, too."""
         loop = asyncio.get_running_loop()

@@ -38,6 +38,9 @@ class LiveVersion:
         """Really answer a golden example, as readiness does. Raises whatever goes wrong."""
         raise NotImplementedError
 
+    async def close(self) -> None:
+        """Let go of what is not this process's own. Nobody asks any more."""
+
     def release(self) -> None:
         """End a lease."""
         self.leases -= 1

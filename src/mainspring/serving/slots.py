@@ -57,6 +57,11 @@ class Slot:
         return (self.live.name, *self.beside) if self.live else ()
 
     @property
+    def loaded(self) -> list[LiveVersion]:
+        """They themselves."""
+        return [self.live, *self.beside.values()] if self.live else []
+
+    @property
     def reached(self) -> bool:
         """Whether the live versions are the wanted ones."""
         return self.versions == self.wanted_versions

@@ -65,10 +65,10 @@ class Exchange:
         return cls(request, slot, loaded, _text(list(texts)), "", Usage(tokens, 0))
 
     def columns(self) -> Columns:
-        """One row: each an array of one value."""
-        usage = self.usage
+        """One row: each an array of one value. The prompt's column has the name that it has in the version's schema."""
+        usage, schema = self.usage, self.loaded.manifest.schema
         return {
-            "prompt": np.array([self.prompt], object),
+            schema.features[0].name: np.array([self.prompt], object),
             "answer": np.array([self.answer], object),
             "prompt_tokens": np.array([usage.prompt], np.float64),
             "cached_tokens": np.array([np.nan if usage.cached is None else usage.cached], np.float64),

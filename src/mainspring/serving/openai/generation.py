@@ -54,9 +54,7 @@ async def pieces(
                 yield []
                 continue
             heard = time.monotonic()
-            while True:
-                if isinstance(found, Exception):
-                    raise found
+            while found is None or isinstance(found, tuple):
                 if found is None:
                     under_way -= 1
                 else:
@@ -66,6 +64,8 @@ async def pieces(
                 found = arrived.get_nowait()
             if batch:
                 yield batch
+            if isinstance(found, Exception):
+                raise found
     finally:
         for task in pumps:
             task.cancel()
