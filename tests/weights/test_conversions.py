@@ -11,11 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from mainspring.errors import WeightsError
 from mainspring.runtimes.language.chat_template import ChatTemplate
 from mainspring.runtimes.language.tokens import Tokenizer
-from mainspring.weights import gguf_weights, llama_family
+from mainspring.weights import gguf_weights, llama_family, to_gguf, to_huggingface
 from mainspring.weights.gguf import read_header, summary
 from mainspring.weights.gguf_weights import read_tensor, requantize
-from mainspring.weights.to_gguf import to_gguf
-from mainspring.weights.to_huggingface import to_huggingface
 from weights import small_models
 
 TEXTS = ["Hello <|im_end|> 12 34  x\n café 漢", "</s> it isn't\n\n\n  the 🙂", ""]
@@ -25,7 +23,7 @@ TEXTS = ["Hello <|im_end|> 12 34  x\n café 漢", "</s> it isn't\n\n\n  the 🙂
 def small(request, tmp_path_factory):
     """A model, and what it is as a GGUF file (F32)."""
     made = small_models.make(request.param, tmp_path_factory.mktemp("small"))
-    to_gguf(made.folder, made.folder.parent / f"{made.folder.name}.gguf", "F32")
+    to_gguf.convert(made.folder, made.folder.parent / f"{made.folder.name}.gguf", "F32")
     return made
 
 
@@ -57,7 +55,7 @@ def test_llamacpp_computes_what_transformers_does(small, file):
 
 
 def test_a_folder_comes_back_as_it_was(small, file, tmp_path):
-    to_huggingface(file, tmp_path)
+    to_huggingface.convert(file, tmp_path)
     back = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
     assert back.config.model_type == small.model.config.model_type.replace("mistral", "llama")
     weights = back.state_dict()
@@ -81,8 +79,8 @@ def test_a_folder_comes_back_as_it_was(small, file, tmp_path):
 
 @pytest.mark.parametrize("type_", ["F16", "BF16", "Q8_0", "Q5_1", "Q4_1", "Q4_0"])
 def test_each_type_is_as_near_as_it_has_bits(qwen, tmp_path, type_):
-    to_gguf(qwen.folder, tmp_path / "model.gguf", type_)
-    to_huggingface(tmp_path / "model.gguf", tmp_path)
+    to_gguf.convert(qwen.folder, tmp_path / "model.gguf", type_)
+    to_huggingface.convert(tmp_path / "model.gguf", tmp_path)
     weights, expected = AutoModelForCausalLM.from_pretrained(tmp_path).state_dict(), qwen.model.state_dict()
     most = {"F16": 0, "BF16": 2**-8, "Q8_0": 0.005, "Q5_1": 0.03, "Q4_1": 0.06, "Q4_0": 0.125}[type_]
     errors = [
@@ -99,9 +97,9 @@ def test_each_type_is_as_near_as_it_has_bits(qwen, tmp_path, type_):
 
 
 def test_a_file_in_another_type_says_the_same_of_itself(qwen, tmp_path):
-    to_gguf(qwen.folder, tmp_path / "f32.gguf", "F32")
+    to_gguf.convert(qwen.folder, tmp_path / "f32.gguf", "F32")
     requantize(tmp_path / "f32.gguf", tmp_path / "q8.gguf", "Q8_0")
-    to_gguf(qwen.folder, tmp_path / "at once.gguf", "Q8_0")
+    to_gguf.convert(qwen.folder, tmp_path / "at once.gguf", "Q8_0")
     first, again, at_once = (read_header(tmp_path / name) for name in ("f32.gguf", "q8.gguf", "at once.gguf"))
     assert again.values["general.file_type"] == 7
     for header in (again, at_once):
@@ -128,8 +126,8 @@ def test_several_files_and_bfloat16_are_read(qwen, tmp_path):
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(qwen.folder / name, tmp_path)
-    to_gguf(tmp_path, tmp_path / "model.gguf", "BF16")
-    to_huggingface(tmp_path / "model.gguf", tmp_path / "back", "BF16")
+    to_gguf.convert(tmp_path, tmp_path / "model.gguf", "BF16")
+    to_huggingface.convert(tmp_path / "model.gguf", tmp_path / "back", "BF16")
     back = AutoModelForCausalLM.from_pretrained(tmp_path / "back")
     assert back.dtype == torch.bfloat16
     expected = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16).state_dict()
@@ -141,8 +139,8 @@ def test_other_scalings_of_positions_come_back(tmp_path, scaling):
     if scaling["rope_type"] == "yarn":
         scaling = scaling | {"original_max_position_embeddings": 128}
     made = small_models.make("smollm 2", tmp_path, rope_parameters={"rope_theta": 10_000.0, **scaling})
-    to_gguf(tmp_path, tmp_path / "model.gguf", "F32")
-    to_huggingface(tmp_path / "model.gguf", tmp_path / "back")
+    to_gguf.convert(tmp_path, tmp_path / "model.gguf", "F32")
+    to_huggingface.convert(tmp_path / "model.gguf", tmp_path / "back")
     back = AutoModelForCausalLM.from_pretrained(tmp_path / "back").eval()
     ids = np.random.default_rng(1).integers(0, made.model.config.vocab_size, (1, 60))
     assert np.array_equal(small_models.logprobs(back, ids), made.logprobs(ids))
@@ -150,7 +148,7 @@ def test_other_scalings_of_positions_come_back(tmp_path, scaling):
 
 def test_a_window_of_attention_ends_the_context(tmp_path):
     small_models.make("mistral", tmp_path, sliding_window=100)
-    to_gguf(tmp_path, tmp_path / "model.gguf", "F32")
+    to_gguf.convert(tmp_path, tmp_path / "model.gguf", "F32")
     assert summary(tmp_path / "model.gguf").context == 100
 
 
@@ -179,7 +177,7 @@ def test_a_folder_of_something_else_is_refused(qwen, tmp_path, changes, message)
     folder = shutil.copytree(qwen.folder, tmp_path / "model")
     _change(folder / "config.json", **changes)
     with pytest.raises(WeightsError, match=message):
-        to_gguf(folder, tmp_path / "model.gguf", "F16")
+        to_gguf.convert(folder, tmp_path / "model.gguf", "F16")
     assert not (tmp_path / "model.gguf").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
@@ -187,20 +185,20 @@ def test_a_folder_of_something_else_is_refused(qwen, tmp_path, changes, message)
 def test_damaged_weights_are_refused(qwen, tmp_path):
     folder = shutil.copytree(qwen.folder, tmp_path / "model")
     with pytest.raises(WeightsError, match="not as 'Q2_K'"):
-        to_gguf(folder, tmp_path / "model.gguf", "Q2_K")
+        to_gguf.convert(folder, tmp_path / "model.gguf", "Q2_K")
     file = folder / "model.safetensors"
     whole = file.read_bytes()
     for content in (b"", b"\xff" * 100, whole[:-1], whole[:8] + b"[" + whole[9:], whole.replace(b"F32", b"I32", 1)):
         file.write_bytes(content)
         with pytest.raises(WeightsError, match=r"model\.safetensors"):
-            to_gguf(folder, tmp_path / "model.gguf", "F16")
+            to_gguf.convert(folder, tmp_path / "model.gguf", "F16")
     file.write_bytes(whole[:-4] + np.float32(np.nan).tobytes())
     with pytest.raises(WeightsError, match="not finite"):
-        to_gguf(folder, tmp_path / "model.gguf", "F16")
+        to_gguf.convert(folder, tmp_path / "model.gguf", "F16")
     file.unlink()
     (folder / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(WeightsError, match="no safetensors file"):
-        to_gguf(folder, tmp_path / "model.gguf", "F16")
+        to_gguf.convert(folder, tmp_path / "model.gguf", "F16")
 
 
 def test_a_gguf_file_of_something_else_is_refused(tmp_path):
@@ -212,5 +210,5 @@ def test_a_gguf_file_of_something_else_is_refused(tmp_path):
     writer.write_tensors_to_file()
     writer.close()
     with pytest.raises(WeightsError, match="converted here, found 'bert'"):
-        to_huggingface(tmp_path / "model.gguf", tmp_path / "back")
+        to_huggingface.convert(tmp_path / "model.gguf", tmp_path / "back")
     assert not (tmp_path / "back").exists()

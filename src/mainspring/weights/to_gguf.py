@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gguf import GGUFWriter
 
 
-def to_gguf(folder: Path, target: Path, type_: WeightType = "F16") -> None:
+def convert(folder: Path, target: Path, type_: WeightType = "F16") -> None:
     """Write the model in `folder` to the GGUF file `target`.
 
     Raises:

@@ -24,7 +24,7 @@ FloatType = Literal["F32", "F16", "BF16"]
 _NAMES_IN_CONFIG = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
-def to_huggingface(path: Path, folder: Path, type_: FloatType = "F32") -> None:
+def convert(path: Path, folder: Path, type_: FloatType = "F32") -> None:
     """Write the model in the GGUF file `path` to `folder`: safetensors, settings, tokenizer and chat template.
 
     Raises:
