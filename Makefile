@@ -1,7 +1,7 @@
 # make demo and make test do all their own set-up: a machine with Python >= 3.11 and make is enough.
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := tabular,serve,tracking,language
+EXTRAS := tabular,serve,tracking,language,demo
 
 .PHONY: help install install-dev demo test lint format clean
 
@@ -12,7 +12,7 @@ install: .venv/installed  ## .venv with Mainspring, to fit, serve and track
 
 install-dev: .venv/installed-dev  ## the same, with what the tests and linters need
 
-demo: install  ## from a table of flights to answers over HTTP
+demo: install  ## a table and a language model served, a year replayed, a service that renews itself
 	$(BIN)/python examples/airdesk/demo.py
 
 test: install-dev  ## the whole test suite

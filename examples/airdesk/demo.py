@@ -1,17 +1,19 @@
-"""What `make demo` shows, in three acts: a table of flights is served, a year is replayed, a service renews itself.
+"""What `make demo` shows: a table is served, a language model answers, a year is replayed, a service renews itself.
 
 It runs the commands that you would type, prints each before it runs, and needs nothing but the installed package. The
-third act alone: `live.py`.
+last act alone: `live.py`.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import Any
 
 import live
 import pyarrow.parquet as pq
+from openai import OpenAI
 from steps import HERE, Service, run, say
 
 GATE_SAID_NO = 3
@@ -39,14 +41,55 @@ def serve() -> None:
         print("\nthe same with a mistake in it: text where a number belongs")
         status, answer = service.ask("/models/delay/predict", {**flight, "distance": "far"})
         print(f"{status} {json.dumps(answer)}")
+        say("2  A language model beside it, asked through OpenAI's own client")
+        talk(service.port)
+
+
+def talk(port: int) -> None:
+    """Ask the language model, and show its answer as it comes; then have it fill in a form."""
+    client = OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none is needed")
+    for question in ("What is the capital of France?", "Name three things that everybody should pack for a flight."):
+        print(f"\nyou   {question}\ndesk  ", end="")
+        began, first, tokens = time.perf_counter(), 0.0, 0
+        stream = client.chat.completions.create(
+            model="desk",
+            messages=[{"role": "user", "content": question}],
+            max_tokens=80,
+            temperature=0,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        for chunk in stream:
+            if chunk.choices and chunk.choices[0].delta.content:
+                first = first or time.perf_counter() - began
+                print(chunk.choices[0].delta.content, end="", flush=True)
+            if chunk.usage:
+                tokens = chunk.usage.completion_tokens
+        seconds = time.perf_counter() - began
+        print(f"\n      ({tokens} tokens in {seconds:.1f} s, the first after {1000 * first:.0f} ms)")
+    print("\nthe same, but the answer has to fit a JSON schema")
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string", "maxLength": 30}, "country": {"enum": ["France", "Italy", "Spain"]}},
+        "required": ["city", "country"],
+        "additionalProperties": False,
+    }
+    answer = client.chat.completions.create(
+        model="desk",
+        messages=[{"role": "user", "content": "Which city is the Eiffel Tower in?"}],
+        max_tokens=60,
+        temperature=0,
+        response_format={"type": "json_schema", "json_schema": {"name": "place", "schema": schema, "strict": True}},
+    )
+    print(answer.choices[0].message.content)
 
 
 def main() -> None:
     say("1  A table of flights becomes a service")
     serve()
-    say("2  Would renewing on drift have paid? The year is played as if it were live")
+    say("3  Would renewing on drift have paid? The year is played as if it were live")
     run("replay", "delay")
-    say("3  The loop, live: flights from March on stream through a service that knows only January and February")
+    say("4  The loop, live: flights from March on stream through a service that knows only January and February")
     live.main()
     print(
         "\nThe champion's report, with plots:  examples/airdesk/.mainspring/models/delay/*/report.html"

@@ -96,4 +96,5 @@ def _print(console: Console, project: spec.Project, results: list[Result]) -> No
             for name, estimate in result.metrics.items():
                 console.print(f"    {name:<18} {interval(estimate)}", markup=False)
             report = project.state / "models" / result.model / str(result.version) / "report.html"
-            console.print(f"  report: {report}", markup=False, soft_wrap=True)
+            if report.exists():
+                console.print(f"  report: {report}", markup=False, soft_wrap=True)

@@ -179,8 +179,8 @@ async def _golden(engine: LocalEngine, tokenizer: Tokenizer, texts: list[list[in
         await engine.close()
     if len(records) < _FEWEST_GOLDEN:
         raise ParityError(
-            f"the model is sure of a next word in {len(records)} of {len(texts)} texts; {_FEWEST_GOLDEN} are the least: "
-            "are these the weights of a language model?"
+            f"the model is sure of a next word in {len(records)} of {len(texts)} texts, and {_FEWEST_GOLDEN} are the "
+            "least: are these the weights of a language model?"
         )
     return Golden(records, answers, tolerance=0.0)
 
