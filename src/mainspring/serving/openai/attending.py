@@ -77,7 +77,8 @@ class Attended:
             if not can:
                 raise UnsupportedError(f"{model}, as it is run here, cannot do this: leave it out", param)
         if (generate.sampling.logprobs or 0) > (able.logprobs or 0):
-            raise UnsupportedError(f"{model}, as it is run here, gives {able.logprobs} at most", "top_logprobs")
+            given = f"tokens and {able.logprobs} in their place at most" if able.logprobs else "tokens only"
+            raise UnsupportedError(f"{model}, as it is run here, gives those of the chosen {given}", "top_logprobs")
 
 
 def _wanted(generate: Generate, able: Capabilities) -> Iterator[tuple[str, bool]]:

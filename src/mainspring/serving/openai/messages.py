@@ -14,8 +14,15 @@ _Name: TypeAlias = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 _Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
-class TextPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="text"):
+class TextPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A part of a message. Images, sounds and files are refused: these models read text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class SaidPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="text"):
+    """A part of what an assistant said."""
 
     text: str
 
@@ -60,9 +67,10 @@ class FunctionCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     arguments: str
 
 
-class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="function"):
+class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A call that an earlier answer made."""
 
+    type: Literal["function"]
     id: _Id
     function: FunctionCall
 
@@ -70,7 +78,7 @@ class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fiel
 class Assistant(_Said, frozen=True, tag="assistant"):
     """What the model answered. Clients send an answer back as they got it, with the fields that are empty in ours."""
 
-    content: str | Annotated[list[TextPart | RefusalPart], Meta(min_length=1)] | None = None
+    content: str | Annotated[list[SaidPart | RefusalPart], Meta(min_length=1)] | None = None
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
     annotations: Annotated[list[Any], Meta(max_length=0)] | None = None
@@ -131,7 +139,7 @@ def _message(message: AnyMessage, place: int) -> Message:
 def _joined(content: str | list[Any] | None) -> str | None:
     if not isinstance(content, list):
         return content
-    return "".join(part.text if isinstance(part, TextPart) else part.refusal for part in content)
+    return "".join(part.refusal if isinstance(part, RefusalPart) else part.text for part in content)
 
 
 class Function(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -143,9 +151,10 @@ class Function(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     strict: bool | None = None
 
 
-class FunctionTool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="function"):
+class FunctionTool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tool, of the one kind that there is."""
 
+    type: Literal["function"]
     function: Function
 
 
@@ -155,9 +164,10 @@ class NamedFunction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: _Name
 
 
-class NamedChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="function"):
+class NamedChoice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The function that must be called."""
 
+    type: Literal["function"]
     function: NamedFunction
 
 

@@ -1,4 +1,8 @@
-"""The description of `/v1` for `/openapi.json`, made from the very structs that requests are read into."""
+"""The description of `/v1` for `/openapi.json`, made from the very structs that requests are read into.
+
+An event of a stream is described as OpenAPI 3.2 does it: an object whose `data` is JSON, written as a string, until it
+is "[DONE]".
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,9 @@ def openai_operations(models: list[str]) -> Iterator[tuple[str, dict[str, Any], 
         found, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
         content = {"application/json": {"schema": found[1]}}
         if event:
-            content["text/event-stream"] = {"schema": found[2]}
+            piece = {"type": "string", "contentMediaType": "application/json", "contentSchema": found[2]}
+            data = {"anyOf": [{"const": "[DONE]"}, piece]}
+            content["text/event-stream"] = {"schema": {"type": "object", "properties": {"data": data}}}
         operation = {
             "tags": ["openai"],
             "operationId": path.replace("/", "_"),
