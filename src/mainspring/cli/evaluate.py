@@ -23,7 +23,7 @@ def evaluate(model: str, version: str | None, folder: Path, as_json: bool) -> No
     A version that is not the champion is compared with it on the same rows.
     """
     project = spec.load(folder)
-    project.model(model)
+    project.table(model)
     require("sklearn", "tabular")
     from mainspring.lifecycle.evaluate import evaluate as judge
 

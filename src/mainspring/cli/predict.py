@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from mainspring import spec
 from mainspring.cli.options import json_option, print_json, project_option
 from mainspring.errors import RegistryError, RequestError, require
 from mainspring.schema import Columns, Schema, label_text
+
+_MOST_TOKENS = 512  # of an answer
 
 
 @click.command()
@@ -22,12 +25,15 @@ from mainspring.schema import Columns, Schema, label_text
 @json_option
 def predict(model: str, input_: str, version: str | None, folder: Path, as_json: bool) -> None:
     """Ask MODEL about INPUT: a JSON record or list of records, a file of them, a table (CSV, Parquet, …), or - for
-    standard input.
+    standard input. A language model is asked a text, or messages as JSON.
 
     Example: mainspring predict delay '{"carrier": "UA", "distance": 1400, …}'
     """
     project = spec.load(folder)
     project.model(model)
+    if model in project.languages:
+        _ask_language_model(folder, model, version, input_, as_json)
+        return
     require("onnxruntime", "serve")
     from mainspring.registry import desired, versions
     from mainspring.runtimes.onnx import FILE_NAME, OnnxRuntime
@@ -54,6 +60,24 @@ def predict(model: str, input_: str, version: str | None, folder: Path, as_json:
         print_json({"model": model, "version": chosen, "predictions": answers})
     else:
         _print(answers)
+
+
+def _ask_language_model(folder: Path, model: str, version: str | None, given: str, as_json: bool) -> None:
+    """Print the answer, greedy so that it is the same again; or, of a model that embeds, the vector."""
+    from mainspring.use import OpenProject
+
+    text = sys.stdin.read() if given == "-" else given
+    with OpenProject(folder).model(model, version) as asked:
+        manifest = asked.version.manifest
+        if manifest.task == "embedding":
+            print_json({"model": model, "version": manifest.version, "vector": asked.embed([text])[0].tolist()})
+            return
+        question = msgspec.json.decode(text, type=list[dict[str, Any]]) if text.lstrip().startswith("[{") else text
+        answer = asked.generate(question, temperature=0.0, max_tokens=_MOST_TOKENS)
+    if as_json:
+        print_json({"model": model, "version": manifest.version, "answer": answer})
+    else:
+        click.echo(answer)
 
 
 def _bytes(given: str, path: Path | None) -> bytes:

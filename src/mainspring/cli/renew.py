@@ -31,14 +31,15 @@ def renew(
 
     project = spec.load(folder)
     for model in models:
-        project.model(model)
+        project.table(model)
     require("sklearn", "tabular")
     from mainspring.lifecycle.monitor import alarms_now
     from mainspring.lifecycle.renew import renew as renew_model
     from mainspring.registry import desired
 
     told, results = watcher(Console(stderr=True, highlight=False)), []
-    for model in models or desired.read(project.state).models:
+    live = [model for model in desired.read(project.state).models if model in project.tables]
+    for model in models or live:
         alarms = [] if reason else alarms_now(project, model)
         why = reason or (alarms[0].message if alarms else "by hand")
         changed = since if since is not None or not alarms else min(alarm.since for alarm in alarms)

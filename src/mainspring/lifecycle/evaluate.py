@@ -36,7 +36,7 @@ def evaluate(project: Project, model: str, version: str | None = None) -> Evalua
         RegistryError: there is nothing to evaluate.
         DataError: the data no longer fits the version, or holds no row that it was not fitted on.
     """
-    project.model(model)
+    project.table(model)
     champion = desired.read(project.state).champion(model)
     made = versions.names(project.state, model)
     chosen = version or champion or (made[-1] if made else None)

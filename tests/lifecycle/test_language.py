@@ -1,0 +1,157 @@
+"""A chat model from its weights to an answer, with the real SmolLM2; fitted once for all tests of this file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from mainspring import spec
+from mainspring.cli import cli
+from mainspring.errors import RegistryError, SpecError
+from mainspring.lifecycle.fit import fit
+from mainspring.registry import desired, history, versions
+from mainspring.use import OpenProject
+
+TOML = """\
+[project]
+name = "talk"
+
+[models.desk]
+task = "chat"
+base = "smollm2-135m-instruct"
+
+[models.far]
+task = "chat"
+remote = { url = "http://127.0.0.1:9/v1", model = "large", key = "FAR_KEY" }
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("talk")
+    (folder / "mainspring.toml").write_text(TOML)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fitted(folder):
+    """What became of each model."""
+    return {result.model: result for result in fit(spec.load(folder))}
+
+
+@pytest.fixture(scope="module")
+def desk(folder, fitted):
+    with OpenProject(folder).model("desk") as model:
+        yield model
+
+
+def test_the_first_version_is_promoted_in_the_fastest_precision_that_passes(folder, fitted):
+    assert fitted["desk"].outcome == "promoted", fitted["desk"].message
+    version = versions.load(folder / ".mainspring", "desk", "1")
+    version.verify()
+    manifest = version.manifest
+    assert manifest.parameters["engine"] == "openvino"
+    report = msgspec.json.decode(version.file("report.json").read_bytes())
+    tried = [(rung["precision"], rung["passed"]) for rung in report["rungs"]]
+    assert [passed for _, passed in tried] == [False] * (len(tried) - 1) + [True]
+    assert manifest.parameters["properties"] == {"precision": tried[-1][0]}
+    assert manifest.parity["passed"]
+    assert set(manifest.metrics) == {"agreement", "mean_divergence", "tail_divergence", "perplexity_ratio"}
+    assert desired.read(folder / ".mainspring").champion("desk") == "1"
+
+
+def test_8_bit_arithmetic_is_what_the_gate_keeps_out_of_a_small_model(folder, fitted):
+    version = versions.load(folder / ".mainspring", "desk", "1")
+    first = msgspec.json.decode(version.file("report.json").read_bytes())["rungs"][0]
+    assert first["precision"] == "8-bit"
+    assert not first["passed"]
+    assert any("mean divergence" in failure for failure in first["failures"])
+
+
+def test_golden_examples_are_those_of_which_the_model_is_sure(folder, fitted):
+    golden = versions.load(folder / ".mainspring", "desk", "1").golden()
+    assert len(golden.records) >= 10
+    assert all(answer["tokens"] == 1 and answer["text"] for answer in golden.answers)
+
+
+def test_what_has_not_changed_is_not_fitted_again(folder, fitted):
+    [again] = fit(spec.load(folder), ["far"])
+    assert (again.outcome, again.version) == ("unchanged", "1")
+
+
+def test_a_later_version_waits_for_somebody_who_says_that_it_is_better(folder, fitted, monkeypatch):
+    assert fitted["far"].outcome == "promoted"
+    (folder / "mainspring.toml").write_text(TOML.replace('"large"', '"larger"'))
+    try:
+        [later] = fit(spec.load(folder), ["far"])
+    finally:
+        (folder / "mainspring.toml").write_text(TOML)
+    assert (later.outcome, later.version) == ("kept", "2")
+    assert later.verdict["decision"] == "insufficient evidence"
+    assert "mainspring promote far" in later.message
+    assert desired.read(folder / ".mainspring").champion("far") == "1"
+
+
+def test_an_endpoint_is_written_down_without_its_key(folder, fitted, monkeypatch):
+    monkeypatch.setenv("FAR_KEY", "secret-of-far")
+    version = versions.load(folder / ".mainspring", "far", "1")
+    told = json.loads(version.file("remote.json").read_text())
+    assert told["key_environment"] == "FAR_KEY"
+    assert "secret-of-far" not in "".join(path.read_text() for path in version.folder.glob("*.json"))
+
+
+def test_the_model_answers_from_python(desk):
+    answer = desk.generate("What is the capital of France?", temperature=0.0, max_tokens=24)
+    assert "Paris" in answer
+    pieces = list(desk.stream("What is the capital of France?", temperature=0.0, max_tokens=24))
+    assert "".join(pieces) == answer
+    assert len(pieces) > 3
+
+    async def both():
+        asked = [desk.agenerate("Say hello.", temperature=0.0, max_tokens=5) for _ in range(2)]
+        return await asyncio.gather(*asked)
+
+    first, second = desk._loop.run(both())
+    assert first == second
+
+
+def test_a_stream_that_is_left_is_cancelled_and_the_next_one_answers(desk):
+    stream = desk.stream("Count from one to a thousand.", max_tokens=500)
+    next(stream)
+    stream.close()
+    assert desk.generate("Say hello.", temperature=0.0, max_tokens=3)
+
+
+def test_models_that_cannot_be_asked(folder, fitted):
+    project = OpenProject(folder)
+    with pytest.raises(SpecError, match=r"no model 'dsk'.*did you mean 'desk'"):
+        project.model("dsk")
+    with pytest.raises(RegistryError, match="no version '9'"):
+        project.model("desk", "9")
+
+
+def test_chat_reads_one_message_from_a_pipe(folder, fitted):
+    command = [sys.executable, "-m", "mainspring.cli", "chat", "desk", "--project", folder]
+    command += ["--temperature", "0", "--max-tokens", "24"]
+    done = subprocess.run(command, input="What is the capital of France?", capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert "Paris" in done.stdout
+
+
+def test_commands_tell_of_language_models(folder, fitted):
+    runner = CliRunner()
+    status = runner.invoke(cli, ["status", "--project", str(folder)])
+    assert status.exit_code == 0, status.output
+    assert "agreement" in status.output
+    told = history.read(folder / ".mainspring", "desk")
+    assert [event.kind for event in told] == ["fit", "promote"]
+    for command in ("replay", "drift", "evaluate"):
+        refused = runner.invoke(cli, [command, "desk", "--project", str(folder)])
+        assert isinstance(refused.exception, SpecError), (command, refused.output)
+        assert "is a chat model" in str(refused.exception)
