@@ -40,6 +40,7 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 # Health is asked by machines that hold no key, and must be answered when there is no room for anything else.
 HEALTH_PATHS = frozenset(("/livez", "/readyz", "/ping", "/health", "/v2/health/live", "/v2/health/ready"))
 _CLIENT_GONE = 499  # nginx's status for it: it is only ever logged
+_STOPPING = "the gateway stops: ask again"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 
@@ -113,6 +114,8 @@ class Edge:
             return None if answer.status else problems.reply(problem, request.path)
         except ClientGoneError:
             raise
+        except asyncio.CancelledError:  # the server stops, and has waited for this request as long as it waits for any
+            return None if answer.status else problems.reply(Problem(503, _STOPPING), request.path)
         except Exception:
             log.exception("request %s to %s failed by a defect of ours", request.id, request.path)
             if answer.status:
@@ -135,6 +138,8 @@ class Edge:
             raise ClientGoneError from None
         except Problem as problem:
             last, answer.status = reply.failure(problem), problem.status
+        except asyncio.CancelledError:  # as in `_reply`
+            last, answer.status = reply.failure(Problem(503, _STOPPING)), 503
         except Exception:
             log.exception("request %s to %s failed by a defect of ours", request.id, request.path)
             last = reply.failure(Problem(500, f"a defect of ours; the log has it under {request.id}"))

@@ -5,13 +5,14 @@ import contextlib
 import json
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 from projects import wait_until
 
 from mainspring.monitoring import segments
-from mainspring.serving import keys
+from mainspring.serving import keys, server
 from mainspring.serving.openai import asking
 
 SLOW = "slowly 0.05 " + "word " * 400
@@ -157,6 +158,20 @@ def test_a_version_is_kept_until_its_streams_end(start_languages):
         desired.update(served.state, lambda models: {name: m for name, m in models.items() if name != "desk"})
         wait_until(lambda: served.ask().status_code in (503, 404), "the model to be off")
         assert [line for line in lines if line][-1] == "data: [DONE]"
+
+
+def test_a_gateway_that_stops_says_so(start_languages, monkeypatch):
+    monkeypatch.setattr(server, "_GRACE_SECONDS", 0)
+    served = start_languages('timeout = "1s"')
+    with ThreadPoolExecutor() as pool, streaming(served, SLOW) as (_, lines):
+        next(lines)
+        whole = pool.submit(httpx.post, f"{served.url}/v1/chat/completions", json=body(SLOW), timeout=20)
+        wait_until(lambda: served.gateway.edge.in_flight == 2, "both to be under way")
+        served.server.should_exit = True
+        last = [line for line in lines if line][-1]
+        assert json.loads(last.removeprefix("data: "))["error"]["message"] == "the gateway stops: ask again"
+        assert whole.result().status_code == 503
+        assert whole.result().json()["error"]["message"] == "the gateway stops: ask again"
 
 
 def test_keys_are_needed_as_everywhere(start_languages):
