@@ -98,7 +98,7 @@ class Gateway:
             await self._live(receive, send)
 
     async def start(self) -> None:
-        """Load what is wanted, and begin to follow. Returns when each model is live or has failed."""
+        """Load what is wanted, and begin to follow. Returns when each model is live or has failed, or is slow."""
         await self.reconciler.settle()
         self._looking = asyncio.create_task(self._look())
 

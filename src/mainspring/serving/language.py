@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mainspring.errors import EngineGoneError, RuntimeLoadError
+from mainspring.errors import EngineGoneError, OverloadedError, RuntimeLoadError
 from mainspring.registry.versions import Golden, Manifest, Version
 from mainspring.runtimes.language.protocol import Delta, Engine, Generate, Sampling
 from mainspring.serving.live import LiveVersion
@@ -16,6 +16,7 @@ from mainspring.serving.live import LiveVersion
 LANGUAGE_TASKS = frozenset(("chat", "completion", "embedding"))
 _START_SECONDS = 600.0  # a large model is read from a slow disk
 _LOOK_SECONDS = 0.1
+_PROOF_SECONDS = 2.0
 
 
 class LanguageVersion(LiveVersion):
@@ -54,8 +55,12 @@ class LanguageVersion(LiveVersion):
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def prove(self) -> None:
-        """See `LiveVersion`. One golden example, or, where there are none, a sign of life."""
-        await self._check(most=1)
+        """See `LiveVersion`. One golden example; of an engine that has no time for it, a sign of life."""
+        try:
+            async with asyncio.timeout(_PROOF_SECONDS):
+                await self._check(most=1)
+        except (TimeoutError, OverloadedError):  # busy is not ill: whoever took it out of service would make it worse
+            await self.engine.count(Generate(prompt="a"))
 
     async def close(self) -> None:
         """See `LiveVersion`: the connection to the engine."""

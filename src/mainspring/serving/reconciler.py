@@ -28,6 +28,7 @@ from mainspring.serving.watching import WatchedFile
 log = logging.getLogger("mainspring.serving")
 
 _LONGEST_WAIT = 60.0
+_SETTLE_SECONDS = 10.0
 
 
 class Reconciler:
@@ -59,9 +60,13 @@ class Reconciler:
             self._loaders.submit(give_back_memory)
 
     async def settle(self) -> None:
-        """Do what there is to do, and return when each model has arrived or failed."""
+        """Do what there is to do, and return when each model has arrived or failed.
+
+        A language model that is still being read from the disk after ten seconds must not hold up all others.
+        """
         self.look()
-        await asyncio.gather(*(slot.task for slot in self._slots if slot.task))
+        if tasks := [slot.task for slot in self._slots if slot.task]:
+            await asyncio.wait(tasks, timeout=_SETTLE_SECONDS)
 
     async def settle_one(self, slot: Slot) -> None:
         """As `settle`, for one model, and without waiting for its next try if it failed."""
