@@ -93,6 +93,7 @@ def test_every_table_of_the_spec_has_a_section():
         spec.RenewSpec,
         spec.ColumnSpec,
         *spec.TASKS.values(),
+        spec.RemoteSpec,
     }
     assert tables == {model for models in SECTIONS.values() for model in models}
 

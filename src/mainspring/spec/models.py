@@ -161,7 +161,6 @@ class LanguageSpec(ModelSpec):
     remote: RemoteSpec | None = None
     engine: Literal["auto", "openvino", "llamacpp"] = "auto"
     precision: Literal["auto", "reference"] = "auto"
-    prompt: str | None = None
 
     @model_validator(mode="after")
     def _base_or_remote(self) -> LanguageSpec:
