@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import msgspec
@@ -88,7 +89,7 @@ def publish(state, model, server, **parameters):
             metric="none",
             metrics={},
             parity={},
-            verdict={},
+            verdict={"decision": "promote", "reason": "the first version"},
         )
         return versions.publish(staged, manifest)
 
@@ -211,6 +212,17 @@ def test_an_engine_killed_under_load_is_back_and_another_never_notices(state, ro
     assert after["desk", "1"].pid != before["desk", "1"].pid
     assert after["desk", "1"].restarts == 1
     assert "signal SIGKILL" in after["desk", "1"].reason
+    shown = mainspring_status(state.parent)
+    pid = after["desk", "1"].pid
+    assert f"as process {pid}; remote, m at 127.0.0.1:{server.port}" in shown
+    assert "started again once, since it ended (signal SIGKILL)" in shown
+    [engine] = json.loads(mainspring_status(state.parent, "--json"))["models"][0]["engines"]
+    assert engine["process"]["pid"] == pid
+
+
+def mainspring_status(folder, *options):
+    command = [sys.executable, "-m", "mainspring.cli", "status", "--project", str(folder), *options]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.replace("\n", " ")
 
 
 def test_a_stream_is_answered_to_its_end_within_the_grace(state, room, server, folder):

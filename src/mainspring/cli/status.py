@@ -13,6 +13,7 @@ from mainspring.errors import RegistryError
 
 if TYPE_CHECKING:
     from mainspring.registry.desired import DesiredModel
+    from mainspring.runtimes.language.process import ProcessStatus
 
 
 @click.command()
@@ -42,6 +43,10 @@ def status(folder: Path, as_json: bool) -> None:
         console.print(f"{model['model']}: {evidence}", markup=False, soft_wrap=True)
         if model["trial"]:
             console.print(f"  [cyan]on trial[/]  {model['trial']}", soft_wrap=True)
+        for engine in model["engines"]:
+            console.print(
+                f"  engine of version {engine.version}: {_engine(engine.process)}", markup=False, soft_wrap=True
+            )
         for alarm in model["alarms"]:
             console.print("  [yellow]alarm[/]  ", end="")
             console.print(alarm.message, markup=False, soft_wrap=True)
@@ -57,7 +62,11 @@ def _model(project: spec.Project, name: str) -> dict[str, Any]:
     events = history.read(project.state, name)
     found: dict[str, Any] = {"model": name, "champion": None, "since": None, "metric": None, "score": None}
     found |= {"evidence": None, "versions": made, "last_event": events[-1] if events else None}
-    found |= {"trial": None, "alarms": []}
+    found |= {"trial": None, "alarms": [], "engines": []}
+    if name in project.languages:
+        from mainspring.serving.engines import status as engines
+
+        found["engines"] = [engine for engine in engines.read(project.state) if engine.model == name]
     if entry is None:
         return found
     found |= {"champion": entry.champion, "since": entry.since, "trial": _trial(entry)}
@@ -72,6 +81,19 @@ def _model(project: spec.Project, name: str) -> dict[str, Any]:
         "score": manifest.metrics.get(manifest.metric),
         "evidence": promoted[-1].detail if promoted else manifest.verdict["reason"],
     }
+
+
+def _engine(process: ProcessStatus) -> str:
+    """How an engine is, in words."""
+    said = f"{process.state} since {process.since[:19].replace('T', ' ')}"
+    if process.pid is not None:
+        said += f" as process {process.pid}"
+    if process.info is not None:
+        said += f"; {process.info.engine}, {process.info.detail} ({process.info.why})"
+    if process.restarts:
+        times = "once" if process.restarts == 1 else f"{process.restarts} times"
+        said += f"; started again {times}, since it {process.reason}"
+    return said
 
 
 def _trial(entry: DesiredModel) -> str | None:
