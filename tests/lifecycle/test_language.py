@@ -58,9 +58,9 @@ def test_the_first_version_is_promoted_in_the_fastest_precision_that_passes(fold
     manifest = version.manifest
     assert manifest.parameters["engine"] == "openvino"
     report = msgspec.json.decode(version.file("report.json").read_bytes())
-    tried = [(rung["precision"], rung["passed"]) for rung in report["rungs"]]
-    assert [passed for _, passed in tried] == [False] * (len(tried) - 1) + [True]
-    assert manifest.parameters["properties"] == {"precision": tried[-1][0]}
+    passed = [way["passed"] for way in report["ways"]]
+    assert passed == [False] * (len(passed) - 1) + [True]
+    assert manifest.parameters["properties"] == {"precision": report["ways"][-1]["precision"]}
     assert manifest.parity["passed"]
     assert set(manifest.metrics) == {"agreement", "mean_divergence", "tail_divergence", "perplexity_ratio"}
     assert desired.read(folder / ".mainspring").champion("desk") == "1"
@@ -68,7 +68,7 @@ def test_the_first_version_is_promoted_in_the_fastest_precision_that_passes(fold
 
 def test_8_bit_arithmetic_is_what_the_gate_keeps_out_of_a_small_model(folder, fitted):
     version = versions.load(folder / ".mainspring", "desk", "1")
-    first = msgspec.json.decode(version.file("report.json").read_bytes())["rungs"][0]
+    first = msgspec.json.decode(version.file("report.json").read_bytes())["ways"][0]
     assert first["precision"] == "8-bit"
     assert not first["passed"]
     assert any("mean divergence" in failure for failure in first["failures"])

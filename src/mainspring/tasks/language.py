@@ -1,16 +1,19 @@
 """A language model as a version: one file of weights, and the fastest way to compute it that is still the same model.
 
-The weights are taken as they are. How they are multiplied is a choice: with 8-bit, 16-bit or 32-bit numbers between the
-layers and in the cache of keys and values. Coarser is faster, and changes what the model says. So the ways are tried
-from the fastest on, and the first is taken that passes the parity gate (`evaluation.language`): over a fixed set of
-texts and chats, its next-token distributions are nearly those of the same weights in 32-bit arithmetic.
+Two roundings are chosen. The weights stay as they came, or are written again in a type that the engine computes without
+loss: OpenVINO moves the zero of some 4-bit types to a whole number. And what is between the layers and in the cache of
+keys and values has 8, 16 or 32 bits. Coarser is faster, and changes what the model says. So the ways are tried from the
+fastest on, and the first is taken that passes the parity gate (`evaluation.language`): over a fixed set of texts and
+chats, its next-token distributions are nearly those of the weights themselves in 32-bit arithmetic.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,11 +33,13 @@ from mainspring.runtimes.language.settings import Precision
 from mainspring.runtimes.language.tokens import Tokenizer
 from mainspring.spec import LanguageSpec
 from mainspring.weights import Weights
-from mainspring.weights.gguf import read_header
+from mainspring.weights.gguf import Header, read_header
+from mainspring.weights.gguf_weights import WeightType, requantize
 
 GGUF = "model.gguf"
 REMOTE = "remote.json"
-FASTEST_FIRST: tuple[Precision, ...] = ("8-bit", "16-bit")  # and 32-bit, which is the reference itself
+_EXACT: WeightType = "F16"  # holds what any quantised type stands for, to a two-thousandth
+_WHOLE = {"F32", "F16", "BF16"}
 _MOST_TOKENS = 512  # of a text that parity is measured on
 _GOLDEN_PLACE = 8  # the earliest
 _GOLDEN_MARGIN = 1.0  # nats between the best and the second best token
@@ -58,48 +63,97 @@ class Built:
 
 
 @dataclass(frozen=True)
-class Rung:
-    """A precision that was tried."""
+class Way:
+    """A way to compute: the weights as they came (None) or in another type, and the arithmetic."""
 
+    weights: WeightType | None
     precision: Precision
+
+    def __str__(self) -> str:
+        return f"{self.weights or 'its own'} weights, {self.precision} arithmetic"
+
+
+# The speed of an answer is that of reading the weights: fewer bytes first, then coarser arithmetic.
+FASTEST_FIRST = (
+    Way(None, "8-bit"),
+    Way(None, "16-bit"),
+    Way("Q8_0", "8-bit"),
+    Way("Q8_0", "16-bit"),
+    Way("F16", "16-bit"),
+)
+REFERENCE = Way("F16", "32-bit")
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A way that was tried."""
+
+    way: Way
     parity: LanguageParity
 
 
 def build_generator(spec: LanguageSpec, weights: Weights, staged: Path, *, say: Say) -> Built:
-    """Put the weights into `staged` as one GGUF file, choose the precision, and make golden examples.
+    """Choose the way to compute, put the weights into `staged` as one GGUF file, and make golden examples.
 
     Raises:
         WeightsError: they cannot be read, or are of an architecture that cannot be converted.
         RuntimeLoadError: no engine can load them.
+        ParityError: the engine does not say what the weights say.
     """
-    gguf = staged / GGUF
-    _put(weights, gguf, say)
-    header = read_header(gguf)
-    tokenizer = Tokenizer.from_header(header)
-    texts = texts_for(tokenizer, ChatTemplate.from_header(header))
-    with Scorer(gguf) as scorer:
-        reference = list(scorer.logprobs(texts, "32-bit"))
-        rungs = [] if spec.precision == "reference" else _climb(scorer, texts, reference, say)
-    precision: Precision = rungs[-1].precision if rungs and rungs[-1].parity.passed else "32-bit"
-    properties: dict[str, Any] = {"precision": precision}
-    engine = load_local(gguf, engine=spec.engine, properties=properties)
-    golden = asyncio.run(_golden(engine, tokenizer, texts, reference))
+    with tempfile.TemporaryDirectory(prefix="mainspring-weights-") as work:
+        files = _Files(_as_gguf(weights, Path(work), say), Path(work))
+        header = read_header(files.own)
+        tokenizer = Tokenizer.from_header(header)
+        texts = texts_for(tokenizer, ChatTemplate.from_header(header))
+        reference = _reference(files, texts)
+        rungs = [] if spec.precision == "reference" else _climb(files, texts, reference, say)
+        passed = bool(rungs) and rungs[-1].parity.passed
+        way = rungs[-1].way if passed else REFERENCE
+        found = rungs[-1].parity if passed else compare(texts, reference, reference)
+        _link(files.of(way.weights), staged / GGUF)
+        properties: dict[str, Any] = {"precision": way.precision}
+        engine = load_local(staged / GGUF, engine=spec.engine, properties=properties)
+        golden = asyncio.run(_golden(engine, tokenizer, texts, reference))
     info = engine.info
-    chosen = rungs[-1].parity if rungs and precision == rungs[-1].precision else compare(texts, reference, reference)
-    kinds = "/".join(sorted({tensor.type for tensor in header.tensors if len(tensor.shape) > 1}))
     return Built(
-        candidate=f"{info.engine}, {kinds} weights, {precision} arithmetic",
+        candidate=f"{info.engine}, {_types(read_header(staged / GGUF))} weights, {way.precision} arithmetic",
         parameters={"engine": info.engine, "properties": properties, "why": info.why, "weights": weights.name},
         metric="agreement",
         metrics={
-            name: asdict(getattr(chosen, name))
+            name: asdict(getattr(found, name))
             for name in ("agreement", "mean_divergence", "tail_divergence", "perplexity_ratio")
         },
-        parity={"precision": precision, **chosen.as_dict()},
-        evidence=_evidence(rungs, precision),
+        parity={"way": str(way), **found.as_dict()},
+        evidence=f"served with {way}" + "".join(f"; {_in_words(rung)}" for rung in rungs),
         golden=golden,
-        report={"weights": asdict(weights) | {"path": None}, "rungs": [_told(rung) for rung in rungs]},
+        report={
+            "weights": asdict(weights) | {"path": None, "types": _types(header)},
+            "ways": [asdict(rung.way) | rung.parity.as_dict() for rung in rungs],
+        },
     )
+
+
+class _Files:
+    """One model's weights in several types, each written when it is first asked for."""
+
+    def __init__(self, own: Path, work: Path) -> None:
+        self.own = own
+        self.work = work
+        self._written: dict[WeightType, Path] = {}
+        self._is_whole = set(_types(read_header(own)).split("/")) <= _WHOLE
+
+    def of(self, type_: WeightType | None) -> Path:
+        """The file of this type; whole weights are whole as they are."""
+        if type_ is None or (type_ == _EXACT and self._is_whole):
+            return self.own
+        if type_ not in self._written:
+            self._written[type_] = self.work / f"{type_}.gguf"
+            requantize(self.own, self._written[type_], type_)
+        return self._written[type_]
+
+
+def _types(header: Header) -> str:
+    return "/".join(sorted({tensor.type for tensor in header.tensors if len(tensor.shape) > 1}))
 
 
 def texts_for(tokenizer: Tokenizer, template: ChatTemplate | None) -> list[list[int]]:
@@ -113,49 +167,57 @@ def texts_for(tokenizer: Tokenizer, template: ChatTemplate | None) -> list[list[
     return [[*begin, *text][:_MOST_TOKENS] for text in texts]
 
 
-def _put(weights: Weights, gguf: Path, say: Say) -> None:
+def _as_gguf(weights: Weights, work: Path, say: Say) -> Path:
+    if weights.kind == "gguf":
+        return weights.path.resolve()
+    from mainspring.weights.to_gguf import convert
+
+    say(f"writing {weights.name} as one GGUF file")
+    convert(weights.path, work / GGUF)
+    return work / GGUF
+
+
+def _link(file: Path, target: Path) -> None:
     """As a link where that can be: the files of the cache are replaced, and never changed."""
-    if weights.kind == "huggingface":
-        from mainspring.weights.to_gguf import convert
-
-        say(f"writing {weights.name} as one GGUF file")
-        convert(weights.path, gguf)
-        return
     try:
-        os.link(weights.path.resolve(), gguf)
+        os.link(file, target)
     except OSError:
-        shutil.copyfile(weights.path, gguf)
+        shutil.copyfile(file, target)
 
 
-def _climb(scorer: Scorer, texts: list[list[int]], reference: list[Any], say: Say) -> list[Rung]:
-    """Try precisions, the fastest first, until one passes."""
-    rungs = []
-    for precision in FASTEST_FIRST:
-        say(f"proving that {precision} arithmetic says the same")
-        parity = compare(texts, reference, scorer.logprobs(texts, precision))
-        rungs.append(Rung(precision, parity))
-        say(f"  {_in_words(rungs[-1])}")
-        if parity.passed:
-            break
+def _reference(files: _Files, texts: list[list[int]]) -> list[np.ndarray]:
+    """What the weights say in 32-bit arithmetic. Of a large vocabulary that is gigabytes, and so it lies in files."""
+    found = []
+    with Scorer(files.of(_EXACT)) as scorer:
+        for place, logprobs in enumerate(scorer.logprobs(texts, "32-bit")):
+            np.save(file := files.work / f"{place}.npy", logprobs)
+            found.append(np.load(file, mmap_mode="r"))
+    return found
+
+
+def _climb(files: _Files, texts: list[list[int]], reference: list[np.ndarray], say: Say) -> list[Rung]:
+    """Try the ways, the fastest first, until one passes."""
+    rungs: list[Rung] = []
+    for type_, ways in itertools.groupby(FASTEST_FIRST, key=lambda way: way.weights):
+        with Scorer(files.of(type_)) as scorer:
+            for way in ways:
+                parity = compare(texts, reference, scorer.logprobs(texts, way.precision))
+                rungs.append(Rung(way, parity))
+                say(_in_words(rungs[-1]))
+                if parity.passed:
+                    return rungs
     return rungs
 
 
 def _in_words(rung: Rung) -> str:
     found = rung.parity
-    figures = f"KL {found.mean_divergence.value:.4f}, top-1 agreement {found.agreement.value:.1%}"
-    return f"{rung.precision}: {figures}: {'passed' if found.passed else '; '.join(found.failures)}"
+    said = f"KL {found.mean_divergence.value:.4f}, top-1 agreement {found.agreement.value:.1%}"
+    return f"{rung.way}: {said}: {'says the same' if found.passed else 'says something else'}"
 
 
-def _evidence(rungs: list[Rung], precision: Precision) -> str:
-    tried = "; ".join(_in_words(rung) for rung in rungs)
-    return f"served in {precision} arithmetic" + (f" ({tried})" if tried else "")
-
-
-def _told(rung: Rung) -> dict[str, Any]:
-    return {"precision": rung.precision, **rung.parity.as_dict()}
-
-
-async def _golden(engine: LocalEngine, tokenizer: Tokenizer, texts: list[list[int]], reference: list[Any]) -> Golden:
+async def _golden(
+    engine: LocalEngine, tokenizer: Tokenizer, texts: list[list[int]], reference: list[np.ndarray]
+) -> Golden:
     """Beginnings of the texts, cut where the model is sure of what follows: no rounding may decide a golden example.
 
     Raises:
