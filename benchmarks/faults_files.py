@@ -112,6 +112,8 @@ def _without_desired_state(bench: Bench, champion: str) -> str:
 
 def damaged_champion(bench: Bench) -> str:
     """The champion's graph is damaged on the disk, and a worker has to start; then the file is restored."""
+    bench.world.turn()
+    bench.renew()  # so that there is a champion before this one
     with _damaged(bench.state / "models/delay" / bench.champion / "model.onnx"):
         time.sleep(1.0)
         bench.kill_a_worker()

@@ -121,6 +121,32 @@ def test_a_version_that_fails_its_golden_examples_never_goes_live(serve, caplog)
     wait_until(lambda: version(served) == "1", "version 1")
 
 
+def test_a_gateway_that_begins_with_a_damaged_champion_serves_the_one_before_until_it_is_restored(serve):
+    sound = {}
+
+    def two_champions(state):
+        for name in ("1", "2"):
+            publish(state, "delay", DELAY, DELAY_RECORD, bias=float(name))
+            desired.set_champion(state, "delay", name)
+            history.append(state, "delay", "promote", name, "by hand")
+        graph = models_folder(state, "delay") / "2" / "model.onnx"
+        sound[graph] = graph.read_bytes()
+        damage(graph)
+
+    served = serve(publish=two_champions)
+    assert version(served) == "1"
+    found = state_of(served)
+    assert (found["state"], found["version"], found["wanted"]) == ("failed", "1", "2")
+    assert "is damaged" in found["error"]
+    ready = served.client.get("/readyz")
+    assert ready.status_code == 200
+    assert "is damaged" in ready.json()["models"]["delay"]["reason"]
+    for graph, content in sound.items():
+        graph.write_bytes(content)
+    wait_until(lambda: version(served) == "2", "the champion")
+    assert state_of(served)["error"] is None
+
+
 def damage(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1

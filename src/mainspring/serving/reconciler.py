@@ -3,7 +3,8 @@
 The file is looked at a few times a second. Each model goes its own way, so that one that loads slowly or fails does not
 hold up another; its versions come one after the other, the champion first. A version that fails is tried again after 1,
 2, 4, … 60 seconds (a file may be restored), or as soon as something else is wanted; until then the version that was
-live goes on answering, and of a canary or a shadow the champion alone.
+live goes on answering, and of a canary or a shadow the champion alone. A gateway that begins with such a champion lets
+the one before it answer.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mainspring.errors import MainspringError, RegistryError
-from mainspring.registry import desired
+from mainspring.registry import desired, history
 from mainspring.registry.desired import Desired
 from mainspring.serving.live import LiveVersion
 from mainspring.serving.loading import give_back_memory, load
@@ -123,6 +124,8 @@ class Reconciler:
                 if version in slot.wanted_versions:
                     self._failed(slot, version, error)
                 if version == slot.wanted:
+                    if slot.live is None:
+                        await self._stand_in(slot, version)
                     return  # a canary or a shadow of another champion than the one it was meant for tells nothing
                 continue
             if version in slot.wanted_versions:
@@ -131,6 +134,24 @@ class Reconciler:
                 self._metrics.reloads.labels(slot.name, "ok").inc()
                 self._arrange(slot, loaded)
                 log.info("%s version %s is live, after %.2f s", slot.name, version, time.monotonic() - started)
+
+    async def _stand_in(self, slot: Slot, champion: str) -> None:
+        """Bring the champion before `champion`, which cannot be loaded here: an older answer is better than none."""
+        before = history.previous_champion(self._state, slot.name, champion)
+        if before is None:
+            return
+        try:
+            loaded = await asyncio.get_running_loop().run_in_executor(
+                self._loaders, load, self._state, slot.name, before
+            )
+            await loaded.open()
+        except MainspringError as error:
+            log.error("%s version %s cannot stand in for %s: %s", slot.name, before, champion, error)
+            return
+        if slot.live is None and slot.wanted == champion:
+            slot.stand_in(loaded)
+            self._arrange(slot)
+            log.warning("%s version %s stands in for %s", slot.name, before, champion)
 
     def _arrange(self, slot: Slot, arrived: LiveVersion | None = None) -> None:
         """Put the versions of `slot` where they are wanted, unload the others, and tell who has what share now."""

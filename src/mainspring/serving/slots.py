@@ -109,6 +109,10 @@ class Slot:
         self.live, self.beside = live, beside  # the flip: one assignment
         return [loaded for name, loaded in here.items() if loaded is not live and name not in beside]
 
+    def stand_in(self, loaded: LiveVersion) -> None:
+        """Let an older version answer until the champion is there."""
+        self.live = loaded
+
     def current(self, version: str | None = None) -> LiveVersion:
         """The champion, or the live version that a client insists on.
 

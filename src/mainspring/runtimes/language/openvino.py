@@ -5,6 +5,9 @@ shares the blocks of equal beginnings, and mixes prompts and answers in one step
 left to do: several answers in one request, which would not stream and would share penalties and grammar; stop strings
 and text, which are the same here for all backends.
 
+Penalties: OpenVINO moves a negative logit up where it should move it down. A token that was written once has a negative
+logit only where it is beyond all hope, so that no answer was seen to change.
+
 An exception in `step` leaves its scheduler with half a step done, from which there is no way back. So what might raise
 there, a grammar above all, is sound before it goes in.
 """

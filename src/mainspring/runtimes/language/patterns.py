@@ -2,7 +2,8 @@
 
 Read is what JSON Schema recommends for interoperability (section 6.4) and a little more: characters, classes, groups,
 alternatives, counts, and the anchors at the ends. A pattern without anchors may stand anywhere in the text, as JSON
-Schema says. Characters that JSON escapes are written escaped.
+Schema says. Characters that JSON escapes are written escaped. ECMAScript and Python differ in which characters beyond
+ASCII are digits, words or spaces; so what is said to be none of these is ASCII here.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from mainspring.runtimes.language.gbnf import LAST, Chars, Node, Text, either, s
 _MOST_REPEATS = 1000
 _DIGITS = [(0x30, 0x39)]
 _WORD = [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)]
-_SPACE = [(0x09, 0x0D), (0x20, 0x20), (0xA0, 0xA0), (0x2028, 0x2029), (0xFEFF, 0xFEFF)]
+_SPACE = [(0x09, 0x0D), (0x20, 0x20)]
 _ALL = [(0, LAST)]
+_ASCII = [(0x00, 0x1B), (0x20, 0x7F)]  # without four that are spaces to Python alone
 _CLASSES = {"d": _DIGITS, "w": _WORD, "s": _SPACE}
 _CONTROLS = {"t": 0x09, "n": 0x0A, "v": 0x0B, "f": 0x0C, "r": 0x0D, "0": 0x00}
 _ESCAPED = {0x08: "\\b", 0x09: "\\t", 0x0A: "\\n", 0x0C: "\\f", 0x0D: "\\r", 0x22: '\\"', 0x5C: "\\\\"}
@@ -130,6 +132,7 @@ class _Parser:
 
     def _class(self) -> list[tuple[int, int]]:
         negated = self._take("^")
+        start = self._at
         ranges: list[tuple[int, int]] = []
         while not self._take("]"):
             low = self._member()
@@ -144,7 +147,9 @@ class _Parser:
                     raise self._refused("a range of characters that is none")
                 low = [(low[0][0], high[0][1])]
             ranges += low
-        ranges = without(_ALL, ranges) if negated else without(ranges, [])
+        told = self._text[start : self._at]
+        everything = _ASCII if any(f"\\{letter}" in told for letter in "dwsDWS") else _ALL
+        ranges = without(everything, ranges) if negated else without(ranges, [])
         if not ranges:
             raise self._refused("a class with no characters")
         return ranges
@@ -157,7 +162,7 @@ class _Parser:
         character = self._next()
         if character.lower() in _CLASSES:
             found = _CLASSES[character.lower()]
-            return found if character.islower() else without(_ALL, found)
+            return found if character.islower() else without(_ASCII, found)
         if character in _CONTROLS:
             code = _CONTROLS[character]
         elif character in "xu":
