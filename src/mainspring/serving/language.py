@@ -10,7 +10,8 @@ from typing import Any
 
 from mainspring.errors import EngineGoneError, OverloadedError, RuntimeLoadError
 from mainspring.registry.versions import Golden, Manifest, Version
-from mainspring.runtimes.language.protocol import Delta, Engine, Generate, Sampling
+from mainspring.runtimes.language.client import EngineClient, socket_path
+from mainspring.runtimes.language.protocol import Delta, Generate, Sampling
 from mainspring.serving.live import LiveVersion
 
 LANGUAGE_TASKS = frozenset(("chat", "completion", "embedding"))
@@ -25,7 +26,7 @@ class LanguageVersion(LiveVersion):
     There are none for an endpoint, which is somebody else's to keep.
     """
 
-    def __init__(self, manifest: Manifest, engine: Engine, golden: Golden) -> None:
+    def __init__(self, manifest: Manifest, engine: EngineClient, golden: Golden) -> None:
         super().__init__(manifest)
         self.engine = engine
         self.golden = golden
@@ -37,8 +38,6 @@ class LanguageVersion(LiveVersion):
         Raises:
             RegistryError: a file that is read here is missing or damaged. (The weights are verified by the engine.)
         """
-        from mainspring.runtimes.language.client import EngineClient, socket_path
-
         manifest = version.manifest
         return cls(manifest, EngineClient(socket_path(state, manifest.model, manifest.version)), version.golden())
 
@@ -60,7 +59,7 @@ class LanguageVersion(LiveVersion):
             async with asyncio.timeout(_PROOF_SECONDS):
                 await self._check(most=1)
         except (TimeoutError, OverloadedError):  # busy is not ill: whoever took it out of service would make it worse
-            await self.engine.count(Generate(prompt="a"))
+            await self.engine.connect()
 
     async def close(self) -> None:
         """See `LiveVersion`: the connection to the engine."""
@@ -83,7 +82,7 @@ class LanguageVersion(LiveVersion):
             RuntimeLoadError: naming the one that is answered otherwise.
         """
         if not self.golden.records:
-            await self.engine.count(Generate(prompt="a"))
+            await self.engine.connect()
         for record, answer in zip(self.golden.records[:most], self.golden.answers, strict=False):
             if "vector" in answer:
                 await self._check_vector(record, answer)

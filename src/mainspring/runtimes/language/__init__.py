@@ -10,5 +10,6 @@ llamacpp       backend: llama.cpp, the widest reader of GGUF
 embedding      sentence vectors of encoder models
 remote         an `Engine` over any endpoint that speaks OpenAI's API
 vllm           vLLM as a process of our own, asked through `remote`
-host, client   an engine in a process of its own, and an `Engine` that asks it
+host, client   an engine in a process of its own, and an `Engine` that asks it; `frames` go over their `sockets`
+process        keeps such a process alive
 """
