@@ -6,6 +6,7 @@ chat_template  messages to the prompt text that a model was trained on
 tool_calls     functions that a model may call: how they are written in the prompt and read from the answer
 local          an `Engine` over a backend that knows tokens only
 openvino       backend: OpenVINO GenAI, the default
+openvino_graph what OpenVINO makes of a GGUF file, mended so that it computes what the file says
 llamacpp       backend: llama.cpp, the widest reader of GGUF
 embedding      sentence vectors of encoder models
 remote         an `Engine` over any endpoint that speaks OpenAI's API

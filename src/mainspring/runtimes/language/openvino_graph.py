@@ -143,7 +143,7 @@ def _key(scales: np.ndarray) -> tuple[int, int, bytes]:
 
 
 def _scales_and_zeros(offsets: _Offsets, found: np.ndarray, header: Header) -> tuple[np.ndarray, np.ndarray]:
-    """The scale of each block and -least / scale, (rows, blocks) float32, in the order of the graph's scales `found`."""
+    """Each block's scale and -least / scale, (rows, blocks) float32, ordered as the graph's scales `found`."""
     scales, least = offsets.scales, offsets.least
     if not np.array_equal(offsets.rounded, found):
         architecture = header.text("general.architecture") or ""
