@@ -9,9 +9,10 @@ the texts part ways though the model is the same.
                       for a model that is right on average may still be lost in places
     top-1 agreement   in how many places the most likely token is the same one
 
-The limits are about twice what 16-bit arithmetic costs (measured with SmolLM2-135M: mean KL 0.0015, 99th percentile
-0.007, agreement 0.97). Models are trained in that arithmetic, and are run in it elsewhere. 8-bit activations (mean KL
-0.0055, agreement 0.946) do not pass with a model that small, and they are what makes it loop where it should answer.
+The limits are about twice what 16-bit arithmetic costs (measured with SmolLM2-135M: mean KL 0.0014, 99th percentile
+0.009, agreement 0.977, perplexity ratio 1.005). Models are trained in that arithmetic, and are run in it elsewhere.
+8-bit activations and cache pass (mean KL 0.0021). What does not: the same weights in 4 bits without a least value of
+their own (Q4_0), and a Q4_1 file as OpenVINO reads it by itself (mean KL 0.40; see `openvino_graph`).
 
 Intervals are bootstrapped over whole texts, for the tokens of one text are no independent witnesses.
 """
@@ -30,7 +31,7 @@ import numpy as np
 MOST_MEAN_DIVERGENCE = 0.003  # nats
 MOST_TAIL_DIVERGENCE = 0.02  # nats, the 99th percentile
 LEAST_AGREEMENT = 0.95
-MOST_PERPLEXITY_RATIO = 1.005
+MOST_PERPLEXITY_RATIO = 1.01
 _TAIL = 0.99
 _RESAMPLES = 2000
 _CONFIDENCE = 0.95

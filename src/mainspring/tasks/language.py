@@ -1,9 +1,9 @@
 """A language model as a version: one file of weights, and the fastest way to compute it that is still the same model.
 
-Two roundings are chosen. The weights stay as they came, or are written again in a type that the engine computes without
-loss: OpenVINO moves the zero of some 4-bit types to a whole number. And what is between the layers and in the cache of
-keys and values has 8, 16 or 32 bits. Coarser is faster, and changes what the model says. So the ways are tried from the
-fastest on, and the first is taken that passes the parity gate (`evaluation.language`): over a fixed set of texts and
+Two roundings are chosen. The weights stay as they came, or are written again in a wider type, should the engine not
+compute theirs faithfully. And what is between the layers and in the cache of keys and values has 8, 16 or 32 bits.
+Coarser is faster, and changes what the model says. So the ways are tried from the fastest on, and the first is taken
+that passes the parity gate (`evaluation.language`): over a fixed set of texts and
 chats, its next-token distributions are nearly those of the weights themselves in 32-bit arithmetic.
 """
 

@@ -14,6 +14,7 @@ there, a grammar above all, is sound before it goes in.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import numpy as np
 
 from mainspring.errors import EngineGoneError, RuntimeLoadError, require
 from mainspring.runtimes.language.backend import Abilities, Event, Grammar, Job
+from mainspring.runtimes.language.openvino_graph import write_graph
 from mainspring.runtimes.language.settings import Precision, Settings
 from mainspring.runtimes.language.sizes import Sizes
 
@@ -71,10 +73,15 @@ class OpenVinoBackend:
         scheduler.max_num_batched_tokens = settings.step_tokens
         scheduler.dynamic_split_fuse = True
         scheduler.enable_prefix_caching = True
-        try:
-            self._pipeline = self._genai.ContinuousBatchingPipeline(str(gguf), scheduler, "CPU", _properties(settings))
-        except RuntimeError as error:
-            raise RuntimeLoadError(f"OpenVINO cannot load {gguf}: {error}") from None
+        with tempfile.TemporaryDirectory(prefix="mainspring-graph-") as folder:
+            write_graph(gguf, Path(folder))
+            try:
+                tokenizer = self._genai.Tokenizer(str(gguf))  # grammars are compiled for it
+                self._pipeline = self._genai.ContinuousBatchingPipeline(
+                    folder, tokenizer, scheduler, "CPU", **_properties(settings)
+                )
+            except RuntimeError as error:
+                raise RuntimeLoadError(f"OpenVINO cannot load {gguf}: {error}") from None
         self._running: dict[int, _Running] = {}
         self._next_id = 0
         self._abilities = Abilities(

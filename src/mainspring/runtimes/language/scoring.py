@@ -1,13 +1,12 @@
 """What a model thinks of every next token of a text, computed in one precision or another: what parity is measured on.
 
-OpenVINO GenAI turns the GGUF file into a graph, as it does to serve it. Here the graph is run on whole texts, with the
-same rounding as the served engine's (`openvino.PROPERTIES`), and gives what the engine keeps to itself: the whole
+The GGUF file becomes a graph, as it does to be served (`openvino_graph`). Here it is run on whole texts, with the same
+rounding as the served engine's (`openvino.PROPERTIES`), and gives what the engine keeps to itself: the whole
 distribution at each place.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from mainspring.errors import RuntimeLoadError, require
+from mainspring.errors import require
 from mainspring.runtimes.language.openvino import PROPERTIES
+from mainspring.runtimes.language.openvino_graph import write_graph
 from mainspring.runtimes.language.settings import Precision
-
-_GRAPH = "openvino_model.xml"
 
 
 class Scorer:
@@ -30,19 +28,13 @@ class Scorer:
     """
 
     def __init__(self, gguf: Path) -> None:
-        genai = require("openvino_genai", "language")
         self._core: Any = require("openvino", "language").Core()
         self._folder = tempfile.TemporaryDirectory(prefix="mainspring-scoring-")
-        link = Path(self._folder.name) / "model.gguf"
-        os.symlink(gguf.resolve(), link)
-        scheduler = genai.SchedulerConfig()
-        scheduler.num_kv_blocks = 2
         try:
-            genai.ContinuousBatchingPipeline(str(link), scheduler, "CPU", {"enable_save_ov_model": True})
-        except RuntimeError as error:
+            self._model: Any = self._core.read_model(str(write_graph(gguf, Path(self._folder.name))))
+        except BaseException:
             self._folder.cleanup()
-            raise RuntimeLoadError(f"OpenVINO cannot read {gguf}: {error}") from None
-        self._model: Any = self._core.read_model(str(link.with_name(_GRAPH)))
+            raise
 
     def __enter__(self) -> Scorer:
         return self
