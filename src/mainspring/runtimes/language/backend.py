@@ -46,7 +46,8 @@ class Event:
     `logprobs` has the natural logarithm of each token's probability where it was asked for, and `top` the most likely
     tokens in the place of each as (id, logprob), the likeliest first. `finish` comes with the last tokens, `error` in
     place of them. `cached` comes once, when the job begins: how many tokens of its prompt were known, as far as is
-    known.
+    known. A backend that tells its tokens as `text`, and not all of their ids, tells at the end how many there were, in
+    `total`.
     """
 
     job: int
@@ -56,6 +57,8 @@ class Event:
     finish: Literal["stop", "length"] | None = None
     error: MainspringError | None = None
     cached: int | None = None
+    text: str | None = None
+    total: int | None = None
 
 
 @dataclass(frozen=True)

@@ -59,9 +59,13 @@ class Choice:
             if event.logprobs:
                 top = event.top[place] if event.top else []
                 self._chosen.append((self._read, self._describe(token, event.logprobs[place], top)))
-            text += self._certain(self._detokenizer.feed(token))
+            if event.text is None:
+                text += self._certain(self._detokenizer.feed(token))
             if self._stops.found:
                 break
+        if event.text is not None:
+            text += self._certain(event.text)
+        self.tokens = self.tokens if event.total is None else event.total
         if event.finish and not self._stops.found:
             text += self._certain(self._detokenizer.end())
             text += self._stops.end()

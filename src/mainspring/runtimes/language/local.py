@@ -17,17 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from mainspring.errors import UnsupportedError
+from mainspring.errors import RuntimeLoadError, UnsupportedError
+from mainspring.runtimes.language import llamacpp, openvino
 from mainspring.runtimes.language.backend import Backend, Event, Job
 from mainspring.runtimes.language.chat_template import ChatTemplate
 from mainspring.runtimes.language.choices import Choice
 from mainspring.runtimes.language.preparing import Preparer
 from mainspring.runtimes.language.protocol import Capabilities, Delta, EngineInfo, Generate, Usage
-from mainspring.runtimes.language.settings import read_settings
+from mainspring.runtimes.language.settings import Settings, read_settings
 from mainspring.runtimes.language.sizes import sizes
 from mainspring.runtimes.language.tokens import Tokenizer
 from mainspring.runtimes.language.worker import Worker
-from mainspring.weights.gguf import read_header
+from mainspring.weights.gguf import Header, read_header
 
 _SEEDS = 2**32
 
@@ -173,9 +174,22 @@ def load_local(gguf: Path, *, engine: str = "auto", properties: dict[str, Any] |
     header = read_header(gguf)
     tokenizer = Tokenizer.from_header(header)
     template = ChatTemplate.from_header(header)
-    architecture = header.text("general.architecture") or "unknown"
-    from mainspring.runtimes.language.openvino import OpenVinoBackend
-
-    backend = OpenVinoBackend(gguf, sizes(header), settings)
-    info = EngineInfo(engine="openvino", detail="", why=f"{architecture}")
+    backend, info = _backend(gguf, header, engine, settings)
     return LocalEngine(backend, tokenizer, template, info, queue=settings.queue)
+
+
+def _backend(gguf: Path, header: Header, engine: str, settings: Settings) -> tuple[Backend, EngineInfo]:
+    """What runs the file, and why that."""
+    size = sizes(header)
+    reads = size.architecture in openvino.ARCHITECTURES
+    if engine == "auto":
+        why = f"OpenVINO is the fastest, and {'reads' if reads else 'does not read'} {size.architecture} models"
+    else:
+        why = f"it was asked for, for a {size.architecture} model"
+    detail = f"{size.architecture}, {settings.sequences} answers at once, {settings.precision}"
+    if engine == "openvino" or (engine == "auto" and reads):
+        return openvino.OpenVinoBackend(gguf, size, settings), EngineInfo("openvino", detail, why)
+    if engine in ("auto", "llamacpp"):
+        detail = f"{size.architecture}, {settings.sequences} answers at once"
+        return llamacpp.LlamaCppBackend(gguf, size, settings), EngineInfo("llamacpp", detail, why)
+    raise RuntimeLoadError(f"the engine is 'auto', 'openvino' or 'llamacpp', found {engine!r}")
