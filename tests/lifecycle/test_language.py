@@ -26,6 +26,10 @@ name = "talk"
 task = "chat"
 base = "smollm2-135m-instruct"
 
+[models.vectors]
+task = "embedding"
+base = "all-minilm-l6-v2"
+
 [models.far]
 task = "chat"
 remote = { url = "http://127.0.0.1:9/v1", model = "large", key = "FAR_KEY" }
@@ -134,6 +138,14 @@ def test_chat_reads_one_message_from_a_pipe(folder, fitted):
     done = subprocess.run(command, input="What is the capital of France?", capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     assert "Paris" in done.stdout
+
+
+def test_an_embedding_model_gives_vectors_by_meaning(folder, fitted):
+    assert fitted["vectors"].outcome == "promoted", fitted["vectors"].message
+    with OpenProject(folder).model("vectors") as model:
+        cat, kitten, tax = model.embed(["a cat sleeps", "a kitten is asleep", "the income tax of 1998"])
+    assert cat @ cat == pytest.approx(1.0, abs=1e-5)
+    assert cat @ kitten > 0.5 > cat @ tax
 
 
 def test_commands_tell_of_language_models(folder, fitted):

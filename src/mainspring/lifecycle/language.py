@@ -24,7 +24,7 @@ from mainspring.schema import Column, Schema, Target
 from mainspring.spec import LanguageSpec, Project
 from mainspring.tasks import language
 from mainspring.tasks.language import Built
-from mainspring.weights import resolve
+from mainspring.weights import Weights, resolve
 
 _SCHEMAS = {
     "chat": Schema((Column("messages", "text"),), Target("answer")),
@@ -53,8 +53,13 @@ def prepare(project: Project, model: str, watcher: Watcher) -> Prepared:
     return Prepared(print_of_now, lambda staged: _make(project, model, build, print_of_now, staged, watcher))
 
 
-def _local(spec: LanguageSpec, weights: Any, model: str, watcher: Watcher) -> Callable[[Path], Built]:
-    return lambda staged: language.build_generator(spec, weights, staged, say=lambda what: watcher.step(model, what))
+def _local(spec: LanguageSpec, weights: Weights, model: str, watcher: Watcher) -> Callable[[Path], Built]:
+    def say(what: str) -> None:
+        watcher.step(model, what)
+
+    if spec.task == "embedding":
+        return lambda staged: language.build_encoder(weights, staged, say=say)
+    return lambda staged: language.build_generator(spec, weights, staged, say=say)
 
 
 def _remote(spec: LanguageSpec) -> Callable[[Path], Built]:

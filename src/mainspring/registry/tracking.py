@@ -151,9 +151,10 @@ class Tracking:
         self._client.log_batch(
             run, metrics, [Param(key, str(value)[:_MOST_PARAMETER]) for key, value in parameters.items()]
         )
-        for file in sorted(version.folder.iterdir()):
+        for file in sorted(path for path in version.folder.rglob("*") if path.is_file()):
             if file.stat().st_size <= _MOST_ARTIFACT:
-                self._client.log_artifact(run, str(file), "version")
+                place = Path("version") / file.relative_to(version.folder).parent
+                self._client.log_artifact(run, str(file), place.as_posix())
 
     def _registered(self, model: str) -> dict[str, str]:
         """Mainspring's version → MLflow's; the model is registered if it was not."""

@@ -213,8 +213,9 @@ def _numbered(folder: Path) -> list[str]:
 
 def publish(staged: Path, manifest: Manifest) -> Version:
     """Make a staged folder the version that `manifest` names: hash its files, sync, rename."""
-    files = sorted(path for path in staged.iterdir() if path.is_file())
-    manifest = msgspec.structs.replace(manifest, files={path.name: sha256(path) for path in files})
+    files = sorted(path for path in staged.rglob("*") if path.is_file())
+    hashes = {path.relative_to(staged).as_posix(): sha256(path) for path in files}
+    manifest = msgspec.structs.replace(manifest, files=hashes)
     for path in files:
         with path.open("rb") as file:
             os.fsync(file.fileno())

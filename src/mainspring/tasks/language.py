@@ -17,12 +17,12 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
-from mainspring.errors import ParityError
+from mainspring.errors import ParityError, WeightsError
 from mainspring.evaluation.language import LanguageParity, compare, parity_texts
 from mainspring.registry.versions import Golden
 from mainspring.runtimes.language.chat_template import ChatTemplate
@@ -36,6 +36,9 @@ from mainspring.weights import Weights
 from mainspring.weights.gguf import Header, read_header
 from mainspring.weights.gguf_weights import WeightType, requantize
 
+if TYPE_CHECKING:
+    from mainspring.runtimes.language.embedding import EmbeddingEngine
+
 GGUF = "model.gguf"
 REMOTE = "remote.json"
 _EXACT: WeightType = "F16"  # holds what any quantised type stands for, to a two-thousandth
@@ -44,6 +47,8 @@ _MOST_TOKENS = 512  # of a text that parity is measured on
 _GOLDEN_PLACE = 8  # the earliest
 _GOLDEN_MARGIN = 1.0  # nats between the best and the second best token
 _FEWEST_GOLDEN = 3
+_EMBEDDED_WORDS = 60
+_LEAST_COSINE = 0.999
 
 Say = Callable[[str], None]
 
@@ -263,6 +268,49 @@ async def _continued(engine: LocalEngine, prompt: list[int]) -> str:
     sampling = Sampling(temperature=0.0, max_tokens=1)
     parts = [part async for part in engine.generate(Generate(prompt=prompt, sampling=sampling))]
     return "".join(part.text for part in parts if isinstance(part, Delta))
+
+
+def build_encoder(weights: Weights, staged: Path, *, say: Say) -> Built:
+    """Write the encoder into `staged` as an ONNX graph, and see that it is computed as it should be.
+
+    Raises:
+        WeightsError: there is no encoder in the weights.
+        ParityError: the graph, or the engine that runs it, gives other vectors.
+    """
+    from mainspring.runtimes.language.embedding import load_embedding
+    from mainspring.tasks.export_encoder import export_encoder
+
+    if weights.kind != "huggingface":
+        raise WeightsError(f"{weights.name} is a {weights.kind} file: an embedding model is a Hugging Face folder")
+    say(f"exporting {weights.name} as an ONNX graph")
+    export_encoder(weights.path, staged)
+    texts = [" ".join(text.split()[:_EMBEDDED_WORDS]) for text in parity_texts().texts]
+    exact, served = (load_embedding(staged, properties=each) for each in ({"exact": True}, {}))
+    expected, found = (asyncio.run(_vectors(engine, texts)) for engine in (exact, served))
+    cosines = (expected * found).sum(-1)
+    if not cosines.min() >= _LEAST_COSINE:
+        raise ParityError(f"the engine's vectors differ from 32-bit ones: cosine {cosines.min():.5f} at the least")
+    figure = {"value": float(cosines.mean()), "low": float(cosines.min()), "high": float(cosines.max())}
+    return Built(
+        candidate=f"{served.info.engine}, {expected.shape[1]} wide",
+        parameters={"engine": "onnx", "properties": {}, "why": served.info.why, "weights": weights.name},
+        metric="cosine",
+        metrics={"cosine": figure | {"method": "least and greatest of the texts"}},
+        parity={"passed": True, "cosine": figure},
+        evidence=f"vectors as in 32-bit arithmetic: cosine {figure['low']:.5f} at the least",
+        golden=Golden(
+            [{"text": text} for text in texts[:4]],
+            [{"vector": row.tolist()} for row in expected[:4]],
+            1 - _LEAST_COSINE,
+        ),
+        report={"weights": asdict(weights) | {"path": None}, "cosines": cosines.tolist()},
+    )
+
+
+async def _vectors(engine: EmbeddingEngine, texts: list[str]) -> np.ndarray:
+    vectors, _ = await engine.embed(texts)
+    await engine.close()
+    return vectors
 
 
 def build_remote(spec: LanguageSpec, staged: Path) -> Built:
