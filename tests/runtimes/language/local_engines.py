@@ -59,7 +59,14 @@ def exact_gguf() -> Path:
 @cache
 def exact_engine() -> LocalEngine:
     """It on OpenVINO, with no rounding. Loaded once, and never closed."""
-    properties = {"precision": "32-bit", "sequences": 8, "cache_tokens": CACHE_TOKENS, "piece_tokens": 256, "queue": 16}
+    properties = {
+        "precision": "32-bit",
+        "sequences": 8,
+        "cache_tokens": CACHE_TOKENS,
+        "piece_tokens": 256,
+        "queue": 16,
+        "lookup": True,
+    }
     return load_local(exact_gguf(), engine="openvino", properties=properties)
 
 

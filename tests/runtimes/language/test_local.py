@@ -202,6 +202,35 @@ def test_a_prefix_is_computed_once(engine):
     assert warm.usage.prompt - 40 < warm.usage.cached < warm.usage.prompt
 
 
+def test_prompt_lookup_changes_nothing_but_the_steps(engine):
+    """Greedy answers that quote are the same, and come several tokens at once; also with logprobs and grammars."""
+    quoted = "The Amazon rainforest covers most of the Amazon basin, which encompasses 7,000,000 square kilometres."
+    texts = [f"Repeat word for word: {quoted}", FRANCE]
+    plain = ask(engine, *(chat(text, temperature=0, max_tokens=40, logprobs=0) for text in texts))
+    looked = ask(
+        engine,
+        *(
+            Generate(messages=request.messages, sampling=request.sampling, lookup=True)
+            for request in (chat(text, temperature=0, max_tokens=40, logprobs=0) for text in texts)
+        ),
+    )
+    for one, other in zip(plain, looked, strict=True):
+        assert one.text() == other.text()
+        assert one.usage.completion == other.usage.completion
+        assert one.finish() == other.finish()
+        ours, theirs = ([chosen.logprob for chosen in answered.chosen()] for answered in (one, other))
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    assert len(looked[0].deltas) < 0.6 * len(plain[0].deltas)
+    structure = JsonSchema(schema={"type": "array", "items": {"type": "integer"}, "minItems": 3, "maxItems": 9})
+    request = chat("Count.", temperature=0, max_tokens=60)
+    both = [
+        ask(engine, Generate(messages=request.messages, sampling=request.sampling, structure=structure, lookup=lookup))
+        for lookup in (False, True)
+    ]
+    assert both[0].text() == both[1].text()
+    assert len(json.loads(both[0].text())) >= 3
+
+
 def test_what_is_out_of_range_is_refused(engine):
     for wrong, place in [
         ({"temperature": 2.1}, "temperature"),
@@ -415,6 +444,9 @@ def test_a_closed_engine_says_so():
     properties = {"cache_tokens": 256, "sequences": 2}
     engine = load_local(exact_gguf(), engine="openvino", properties=properties)
     assert engine.capabilities.context < CACHE_TOKENS
+    assert not engine.capabilities.lookup
+    with pytest.raises(UnsupportedError, match="no prompt lookup: load it with lookup on"):
+        ask(engine, Generate(prompt="Hello", lookup=True))
 
     async def close_while_it_answers():
         stream = engine.generate(chat("Tell a story.", temperature=0, max_tokens=100, ignore_end=True))

@@ -8,6 +8,12 @@ and text, which are the same here for all backends.
 Penalties: OpenVINO moves a negative logit up where it should move it down. A token that was written once has a negative
 logit only where it is beyond all hope, so that no answer was seen to change.
 
+Prompt lookup (Saxena, 2023) proposes what followed the last words when they stood in the prompt before, and one step
+checks it; the answer is the same. A pipeline does it for all of its requests or for none, and pads every proposal to
+its full length: measured with SmolLM2 on two cores, an answer that quotes its context takes a third of the time, and
+any other twice, more so in a batch. So there are two pipelines if it is wanted, and a request says which; each has a
+cache of its own.
+
 An exception in `step` leaves its scheduler with half a step done, from which there is no way back. So what might raise
 there, a grammar above all, is sound before it goes in.
 """
@@ -15,7 +21,7 @@ there, a grammar above all, is sound before it goes in.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +50,16 @@ PROPERTIES: dict[Precision, dict[str, Any]] = {
     },
 }
 _CACHE_BYTES: dict[Precision, int] = {"8-bit": 1, "16-bit": 2, "32-bit": 4}
+_PROPOSED = 8  # tokens that a step checks
+_SAME = 3  # tokens, at most, that must have stood before
 _GREEDY_BELOW = 1e-5  # a temperature that is as good as none, and whose inverse would overflow
 
 
 @dataclass
 class _Running:
+    pipeline: Any
     handle: Any
-    end_ids: frozenset[int]
     logprobs: bool
-    tokens: list[int] = field(default_factory=list)
 
 
 class OpenVinoBackend:
@@ -77,9 +84,13 @@ class OpenVinoBackend:
             write_graph(gguf, Path(folder))
             try:
                 tokenizer = self._genai.Tokenizer(str(gguf))  # grammars are compiled for it
-                self._pipeline = self._genai.ContinuousBatchingPipeline(
-                    folder, tokenizer, scheduler, "CPU", **_properties(settings)
-                )
+                ways: list[dict[str, Any]] = [{}, {"prompt_lookup": True}] if settings.lookup else [{}]
+                self._pipelines = [
+                    self._genai.ContinuousBatchingPipeline(
+                        folder, tokenizer, scheduler, "CPU", **_properties(settings), **way
+                    )
+                    for way in ways
+                ]
             except RuntimeError as error:
                 raise RuntimeLoadError(f"OpenVINO cannot load {gguf}: {error}") from None
         self._running: dict[int, _Running] = {}
@@ -90,7 +101,7 @@ class OpenVinoBackend:
             piece=settings.piece_tokens,
             remembers=scheduler.num_kv_blocks * _BLOCK,
             logprobs=0,
-            lookup=False,
+            lookup=settings.lookup,
         )
 
     @property
@@ -101,13 +112,15 @@ class OpenVinoBackend:
     def submit(self, number: int, job: Job) -> None:
         """Begin `job`."""
         prompt = self._tensor(np.array([job.prompt], np.int64))
-        handle = self._pipeline.add_request(self._next_id, prompt, self._config(job))
+        pipeline = self._pipelines[int(job.lookup)]
+        handle = pipeline.add_request(self._next_id, prompt, self._config(job))
         self._next_id += 1
-        self._running[number] = _Running(handle, job.end_ids, job.sampling.logprobs is not None)
+        self._running[number] = _Running(pipeline, handle, job.sampling.logprobs is not None)
 
     def step(self) -> list[Event]:
         """Move all jobs on by about one token."""
-        self._pipeline.step()
+        for pipeline in {running.pipeline for running in self._running.values()}:
+            pipeline.step()
         events = []
         for number, running in list(self._running.items()):
             if event := self._read(number, running):
@@ -120,14 +133,14 @@ class OpenVinoBackend:
         """Forget a job; its cache is free after the next step."""
         if running := self._running.pop(number, None):
             running.handle.cancel()
-            if not self._running:
-                self._pipeline.step()
+            if all(other.pipeline is not running.pipeline for other in self._running.values()):
+                running.pipeline.step()
 
     def close(self) -> None:
         """Let go of the model."""
         for number in list(self._running):
             self.cancel(number)
-        del self._pipeline
+        self._pipelines.clear()
 
     def _read(self, number: int, running: _Running) -> Event | None:
         tokens: list[int] = []
@@ -160,6 +173,8 @@ class OpenVinoBackend:
             config.rng_seed = job.seed
             if sampling.top_k is not None:
                 config.top_k = sampling.top_k
+        if job.lookup:
+            config.num_assistant_tokens, config.max_ngram_size = _PROPOSED, _SAME
         config.logprobs = int(sampling.logprobs is not None)
         if job.grammar:
             config.structured_output_config = self._structure(job.grammar)

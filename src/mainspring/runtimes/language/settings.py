@@ -24,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         piece_tokens: the most tokens of one prompt that go in at once: see `turns`.
         precision: of the numbers between the layers, and of the cache. At "8-bit", activations become 8-bit integers
             for each multiplication; "32-bit" rounds nothing any further than the weights are. Coarser is faster.
+        lookup: whether requests may ask for prompt lookup. The model is loaded twice then, and so is the cache.
     """
 
     threads: int | None = None
@@ -33,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     step_tokens: int = 512
     piece_tokens: int = 512
     precision: Precision = "8-bit"
+    lookup: bool = False
 
 
 def read_settings(properties: dict[str, Any]) -> Settings:

@@ -85,7 +85,7 @@ class Turns:
 
     def add(self, number: int, job: Job) -> None:
         """Put a job at the end of the queue. Numbers are not negative, and never used again."""
-        blocks = list(_blocks(job.prompt))
+        blocks = list(_blocks(job))
         left = len(job.prompt) - self._known(blocks) * BLOCK + job.max_tokens
         self._waiting[number] = _Waiting(number, job, blocks, left > self._long)
 
@@ -172,9 +172,9 @@ class Turns:
             self._ready.popitem(last=False)
 
 
-def _blocks(prompt: list[int]) -> Iterator[int]:
-    tokens = array("q", prompt)
-    before = 0
+def _blocks(job: Job) -> Iterator[int]:
+    tokens = array("q", job.prompt)
+    before = int(job.lookup)  # jobs with lookup and those without have a cache each
     for end in range(BLOCK, len(tokens) + 1, BLOCK):
         before = hash((before, tokens[end - BLOCK : end].tobytes()))
         yield before
