@@ -51,7 +51,7 @@ async def _load(arguments: argparse.Namespace) -> Engine:
     if arguments.embedding is not None:
         from mainspring.runtimes.language.embedding import load_embedding
 
-        return load_embedding(arguments.embedding)
+        return load_embedding(arguments.embedding, properties=arguments.properties)
     if arguments.remote is not None:
         from mainspring.runtimes.language import remote
 

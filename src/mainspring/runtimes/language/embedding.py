@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ class EmbeddingEngine:
         """Which engine it is, and why this one."""
         return self._info
 
-    async def generate(self, request: Generate) -> AsyncIterator[Delta | Usage]:
+    async def generate(self, request: Generate) -> AsyncGenerator[Delta | Usage, None]:
         """Refused: an encoder writes no text."""
         raise UnsupportedError("this model gives vectors, and writes no text: use one with task = 'chat'", "model")
         yield
