@@ -7,6 +7,7 @@ Neither can say in a machine's words how far it is; so their temporary files, in
 from __future__ import annotations
 
 import importlib.util
+import contextlib
 import os
 import re
 import shutil
@@ -88,13 +89,12 @@ def _run(what: str, command: list[str], work: Path, size: int, progress: Progres
 
 def _largest(folder: Path) -> int:
     """The size of the largest file in `folder`: the one that is downloaded."""
-    sizes = [0]
-    for path in folder.rglob("*"):
-        try:
-            sizes.append(path.stat().st_size)
-        except FileNotFoundError:  # it was renamed just now
-            continue
-    return max(sizes)
+    largest = 0
+    for parent, _, names in os.walk(folder):  # unlike `rglob`, it passes over a folder that is gone meanwhile
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # it was renamed just now
+                largest = max(largest, os.stat(os.path.join(parent, name)).st_size)
+    return largest
 
 
 def _telling(output: str) -> str:
