@@ -13,7 +13,7 @@ install: .venv/installed  ## .venv with Mainspring, to fit, serve and track
 install-dev: .venv/installed-dev  ## the same, with what the tests and linters need
 
 demo: install  ## a table and a language model served, a year replayed, a service that renews itself
-	$(BIN)/python examples/airdesk/demo.py
+	$(BIN)/python examples/airdesk/demo.py $(ACTS)
 
 test: install-dev  ## the whole test suite
 	tests/with_postgresql.sh $(BIN)/python -m pytest $(PYTEST_ARGS)

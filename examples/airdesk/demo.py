@@ -1,7 +1,7 @@
 """What `make demo` shows: a table is served, a language model answers, a year is replayed, a service renews itself.
 
 It runs the commands that you would type, prints each before it runs, and needs nothing but the installed package. The
-last act alone: `live.py`.
+last act alone: `live.py`; some of them: `demo.py serve replay`.
 """
 
 from __future__ import annotations
@@ -84,13 +84,24 @@ def talk(port: int) -> None:
     print(answer.choices[0].message.content)
 
 
-def main() -> None:
-    say("1  A table of flights becomes a service")
-    serve()
+def replay() -> None:
+    """Play the year."""
     say("3  Would renewing on drift have paid? The year is played as if it were live")
     run("replay", "delay")
+
+
+def loop() -> None:
+    """Watch a service renew itself."""
     say("4  The loop, live: flights from March on stream through a service that knows only January and February")
     live.main()
+
+
+ACTS = {"serve": serve, "replay": replay, "loop": loop}
+
+
+def main() -> None:
+    for act in sys.argv[1:] or ACTS:
+        ACTS[act]()
     print(
         "\nThe champion's report, with plots:  examples/airdesk/.mainspring/models/delay/*/report.html"
         "\nThe replayed year, with plots:      examples/airdesk/.mainspring/models/delay/replay.html"

@@ -6,8 +6,8 @@ Neither can say in a machine's words how far it is; so their temporary files, in
 
 from __future__ import annotations
 
-import importlib.util
 import contextlib
+import importlib.util
 import os
 import re
 import shutil
