@@ -161,7 +161,8 @@ def test_private_columns_never_reach_the_disk(tmp_path):
     assert frame.numbers == {}
     [text] = frame.texts["carrier"]
     assert len(text) == 16
-    assert b"UA" not in kept.segments()[0].read_bytes()
+    # As the log would have it: two letters alone come up in a checksum now and then.
+    assert b"\x91\xa2UA" not in kept.segments()[0].read_bytes()
 
 
 def test_a_folder_that_cannot_be_written_drops_and_counts_and_is_tried_again(kept, caplog):
