@@ -48,12 +48,13 @@ def serve() -> None:
 def talk(port: int) -> None:
     """Ask the language model, and show its answer as it comes; then have it fill in a form."""
     client = OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none is needed")
-    for question in ("What is the capital of France?", "Name three things that everybody should pack for a flight."):
+    system = "You are the assistant of an airline's service desk. Answer in one short English sentence."
+    for question in ("Which city is the capital of Japan?", "What should I pack for a flight?"):
         print(f"\nyou   {question}\ndesk  ", end="")
         began, first, tokens = time.perf_counter(), 0.0, 0
         stream = client.chat.completions.create(
             model="desk",
-            messages=[{"role": "user", "content": question}],
+            messages=[{"role": "system", "content": system}, {"role": "user", "content": question}],
             max_tokens=80,
             temperature=0,
             stream=True,

@@ -40,6 +40,7 @@ class Real(Languages):
     def begin_engines(self):
         socket = socket_path(self.state, "desk", "1")
         command = [sys.executable, "-m", "mainspring.runtimes.language", "--gguf", smollm2_gguf(), "--socket", socket]
+        command += ["--properties", '{"precision": "32-bit"}']  # no rounding may decide what a test expects
         self.engines = subprocess.Popen([str(part) for part in command], preexec_fn=in_child())
         try:
             wait_until(short(socket).exists, "the model to be loaded", 120)
