@@ -18,6 +18,8 @@ from mainspring.lifecycle.fit import fit
 from mainspring.registry import desired, history, versions
 from mainspring.use import OpenProject
 
+# Of this the small model is sure; of the capital of France any rounding decides.
+QUESTION = "Which city is the capital of Japan?"
 TOML = """\
 [project]
 name = "talk"
@@ -103,9 +105,11 @@ def test_an_endpoint_is_written_down_without_its_key(folder, fitted, monkeypatch
 
 
 def test_the_model_answers_from_python(desk):
-    answer = desk.generate("What is the capital of France?", temperature=0.0, max_tokens=24)
-    assert answer  # which one is at a knife's edge with a model this small: see the parity tests
-    assert len(list(desk.stream("What is the capital of France?", temperature=0.0, max_tokens=24))) > 3
+    answer = desk.generate(QUESTION, temperature=0.0, max_tokens=24)
+    assert "Tokyo" in answer
+    pieces = list(desk.stream(QUESTION, temperature=0.0, max_tokens=24))
+    assert "Tokyo" in "".join(pieces)
+    assert len(pieces) > 3
 
     async def both():
         asked = [desk.agenerate("Say hello.", temperature=0.0, max_tokens=5) for _ in range(2)]
@@ -133,9 +137,9 @@ def test_models_that_cannot_be_asked(folder, fitted):
 def test_chat_reads_one_message_from_a_pipe(folder, fitted):
     command = [sys.executable, "-m", "mainspring.cli", "chat", "desk", "--project", folder]
     command += ["--temperature", "0", "--max-tokens", "24"]
-    done = subprocess.run(command, input="What is the capital of France?", capture_output=True, text=True, timeout=200)
+    done = subprocess.run(command, input=QUESTION, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    assert "Tokyo" in done.stdout
 
 
 def test_an_embedding_model_gives_vectors_by_meaning(folder, fitted):

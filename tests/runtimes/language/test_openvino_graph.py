@@ -110,7 +110,7 @@ def test_what_coarser_arithmetic_costs(graph, texts, reference):
     assert found["32-bit"].mean_divergence.value < 1e-6
     assert found["32-bit"].agreement.value == 1
     for precision in ("16-bit", "8-bit"):
-        assert found[precision].mean_divergence.value < 0.02
+        assert 1e-5 < found[precision].mean_divergence.value < 0.02
         assert found[precision].agreement.value > 0.9
 
 
