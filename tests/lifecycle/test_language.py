@@ -28,6 +28,11 @@ name = "talk"
 task = "chat"
 base = "smollm2-135m-instruct"
 
+[models.llama]
+task = "completion"
+base = "smollm2-135m-instruct"
+engine = "llamacpp"
+
 [models.vectors]
 task = "embedding"
 base = "all-minilm-l6-v2"
@@ -140,6 +145,14 @@ def test_chat_reads_one_message_from_a_pipe(folder, fitted):
     done = subprocess.run(command, input=QUESTION, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     assert "Tokyo" in done.stdout
+
+
+def test_what_llamacpp_runs_is_not_said_to_be_proven(folder, fitted):
+    assert fitted["llama"].outcome == "promoted", fitted["llama"].message
+    assert "was not measured" in fitted["llama"].message
+    version = versions.load(folder / ".mainspring", "llama", "1")
+    assert (version.manifest.parameters["engine"], version.manifest.parity) == ("llamacpp", {})
+    assert len(version.golden().records) >= 3
 
 
 def test_an_embedding_model_gives_vectors_by_meaning(folder, fitted):

@@ -166,6 +166,8 @@ class LanguageSpec(ModelSpec):
     def _base_or_remote(self) -> LanguageSpec:
         if (self.base is None) == (self.remote is None):
             raise ValueError("either `base` (weights to run here) or `remote` (an endpoint), and not both")
+        if self.engine == "llamacpp" and self.precision == "reference":
+            raise ValueError('`engine = "openvino"` with `precision = "reference"`: llama.cpp computes as the file is')
         return self
 
 
