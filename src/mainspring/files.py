@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from mainspring.errors import BusyError
 
@@ -16,10 +17,17 @@ from mainspring.errors import BusyError
 def write_atomically(path: Path, content: bytes) -> None:
     """Write beside, sync, rename: a reader, or a kill at any point, sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write into, that takes its place at `path` when the block ends well, and is gone when it does not."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mainspring.errors import WeightsError, require
 from mainspring.weights.gguf_tokens import BYTE, CONTROL, NORMAL, UNKNOWN, UNUSED, USER_DEFINED, name_of_split
+from mainspring.weights.json_files import read_object
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter
@@ -147,12 +148,4 @@ def _template(folder: Path, beside: dict[str, Any]) -> str | None:
 
 
 def _json(path: Path, optional: bool = False) -> dict[str, Any]:
-    if optional and not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise WeightsError(f"{path} must hold a JSON object, found {type(found).__name__}")
-    return found
+    return {} if optional and not path.is_file() else read_object(path)

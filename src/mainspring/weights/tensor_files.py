@@ -18,7 +18,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from mainspring.errors import WeightsError
-from mainspring.files import sync_folder
+from mainspring.files import whole_file
+from mainspring.weights.json_files import json_object
 
 INDEX = "model.safetensors.index.json"
 MOST_HEADER_BYTES = 100_000_000  # the library's own limit
@@ -54,7 +55,7 @@ def stored_tensors(folder: Path) -> dict[str, Stored]:
     """
     index = folder / INDEX
     if index.is_file():
-        found = _json(index.read_bytes(), index).get("weight_map")
+        found = json_object(index.read_bytes(), index).get("weight_map")
         names = set(found.values()) if isinstance(found, dict) else set()
         if not names or not all(isinstance(name, str) and name == Path(name).name for name in names):
             raise WeightsError(f"{index}: weight_map must name files of this folder for each tensor")
@@ -76,7 +77,7 @@ def _stored_in(path: Path) -> dict[str, Stored]:
             size = os.fstat(file.fileno()).st_size
             if not 2 <= length <= min(MOST_HEADER_BYTES, size - 8):
                 raise WeightsError(f"{path} is not a sound safetensors file: its header cannot have {length} bytes")
-            header = _json(file.read(length), path)
+            header = json_object(file.read(length), path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
     header.pop("__metadata__", None)
@@ -115,18 +116,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Waiting], type_: str) -> Non
         header[name] = {"dtype": type_, "shape": list(shape), "data_offsets": [begin, end]}
     written = json.dumps(header).encode()
     written += b" " * (-len(written) % 8)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(len(written).to_bytes(8, "little") + written)
-            for _, values in tensors.values():
-                file.write(_packed(values(), type_).tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    with whole_file(path) as file:
+        file.write(len(written).to_bytes(8, "little") + written)
+        for _, values in tensors.values():
+            file.write(_packed(values(), type_).tobytes())
 
 
 def _packed(values: np.ndarray, type_: str) -> np.ndarray:
@@ -134,13 +127,3 @@ def _packed(values: np.ndarray, type_: str) -> np.ndarray:
         return np.ascontiguousarray(values, _TYPES[type_])
     bits = np.ascontiguousarray(values, "<f4").view(np.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")  # to the nearest, ties to even
-
-
-def _json(content: bytes, path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{path} cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise WeightsError(f"{path} must hold a JSON object, found {type(found).__name__}")
-    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from mainspring.weights.gguf_weights import (
     write_tensors,
     writing,
 )
+from mainspring.weights.json_files import read_object
 from mainspring.weights.tensor_files import Stored, stored_tensors
 
 if TYPE_CHECKING:
@@ -48,14 +48,7 @@ def convert(folder: Path, target: Path, type_: WeightType = "F16") -> None:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The folder's config.json."""
-    path = folder / "config.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise WeightsError(f"{path} must hold a JSON object, found {type(found).__name__}")
-    return found
+    return read_object(folder / "config.json")
 
 
 def _architecture(config: dict[str, Any], folder: Path) -> str:
