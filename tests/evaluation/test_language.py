@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mainspring.evaluation.language import LEAST_AGREEMENT, compare, parity_texts
+from mainspring.evaluation.language import LIMITS, compare, parity_texts
 
 VOCABULARY = 50
 
@@ -60,7 +60,7 @@ def test_a_small_disturbance_passes_and_a_greater_one_fails_by_every_measure(tex
     found = compare(texts, reference, disturbed(reference, 1.0))
     assert not found.passed
     assert len(found.failures) == 4
-    assert f"at least {LEAST_AGREEMENT:g} is allowed" in found.failures[-1]
+    assert f"{LIMITS['agreement']} is allowed" in found.failures[0]
 
 
 def test_a_model_that_is_right_on_average_and_lost_in_places_fails(texts, reference):

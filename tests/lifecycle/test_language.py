@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -170,7 +171,42 @@ def test_commands_tell_of_language_models(folder, fitted):
     assert "agreement" in status.output
     told = history.read(folder / ".mainspring", "desk")
     assert [event.kind for event in told] == ["fit", "promote"]
-    for command in ("replay", "drift", "evaluate"):
+    for command in ("replay", "drift"):
         refused = runner.invoke(cli, [command, "desk", "--project", str(folder)])
         assert isinstance(refused.exception, SpecError), (command, refused.output)
         assert "is a chat model" in str(refused.exception)
+
+
+def test_evaluate_tells_what_parity_found_and_why_this_way_is_served(folder, fitted):
+    found = evaluated(folder, "desk")
+    version = versions.load(folder / ".mainspring", "desk", "1")
+    assert (found["version"], found["champion"], found["metric"]) == ("1", "1", "agreement")
+    assert found["metrics"] == version.manifest.metrics
+    assert all({"value", "low", "high"} <= set(figure) for figure in found["metrics"].values())
+    assert found["limits"]["mean_divergence"] == "at most 0.003"
+    assert found["ways"][-1]["passed"]
+    assert "fastest way that says the same" in found["why"]
+    assert (found["context"], found["weights"]["licence"], found["engine"]) == (8192, "Apache-2.0", "openvino")
+    page = Path(found["report"]).read_text()
+    assert page.count("<svg") == len(found["limits"]) == 4
+    assert "smollm2-135m-instruct" in page
+    said = CliRunner().invoke(cli, ["evaluate", "desk", "--project", str(folder)]).output
+    assert "at least 0.95" in said
+    assert found["why"] in said
+
+
+def test_evaluate_says_where_nothing_was_measured(folder, fitted):
+    for model in ("llama", "far"):
+        found = evaluated(folder, model)
+        assert (found["metrics"], found["limits"], found["ways"]) == ({}, {}, [])
+        assert found["why"].startswith("Nothing was measured")
+        assert found["why"] in Path(found["report"]).read_text()
+    vectors = evaluated(folder, "vectors")
+    assert vectors["limits"] == {"cosine": "at least 0.999"}
+    assert vectors["metrics"]["cosine"]["low"] == min(vectors["cosines"])
+
+
+def evaluated(folder, model):
+    done = CliRunner().invoke(cli, ["evaluate", model, "--json", "--project", str(folder)])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)

@@ -20,9 +20,14 @@ from mainspring.errors import require
 def evaluate(model: str, version: str | None, folder: Path, as_json: bool) -> None:
     """Score MODEL on held-out rows of the data as it is now: every metric with its interval.
 
-    A version that is not the champion is compared with it on the same rows.
+    A version that is not the champion is compared with it on the same rows. Of a language model: what its fit measured.
     """
     project = spec.load(folder)
+    if model in project.languages:
+        from mainspring.cli.evaluate_language import evaluate_language
+
+        evaluate_language(project, model, version, as_json)
+        return
     project.table(model)
     require("sklearn", "tabular")
     from mainspring.lifecycle.evaluate import evaluate as judge

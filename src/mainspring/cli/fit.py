@@ -95,6 +95,6 @@ def _print(console: Console, project: spec.Project, results: list[Result]) -> No
         if result.metrics:
             for name, estimate in result.metrics.items():
                 console.print(f"    {name:<18} {interval(estimate)}", markup=False)
-            report = project.state / "models" / result.model / str(result.version) / "report.html"
-            if report.exists():
-                console.print(f"  report: {report}", markup=False, soft_wrap=True)
+        report = project.state / "models" / result.model / str(result.version) / "report.html"
+        if result.metrics is not None and report.exists():
+            console.print(f"  report: {report}", markup=False, soft_wrap=True)

@@ -24,17 +24,39 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-MOST_MEAN_DIVERGENCE = 0.003  # nats
-MOST_TAIL_DIVERGENCE = 0.02  # nats, the 99th percentile
-LEAST_AGREEMENT = 0.95
-MOST_PERPLEXITY_RATIO = 1.01
 _TAIL = 0.99
 _RESAMPLES = 2000
 _CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a figure may be, `bound` a `value`; `name` says in words what is bounded."""
+
+    name: str
+    bound: Literal["at most", "at least"]
+    value: float
+
+    def allows(self, value: float) -> bool:
+        """Whether `value` is within it. One that is no number is not."""
+        return bool(value <= self.value if self.bound == "at most" else value >= self.value)
+
+    def __str__(self) -> str:
+        return f"{self.bound} {self.value:g}"
+
+
+# By the name of the figure in `LanguageParity`. Divergences are in nats.
+LIMITS = {
+    "agreement": Limit("top-1 agreement", "at least", 0.95),
+    "perplexity_ratio": Limit("perplexity ratio", "at most", 1.01),
+    "mean_divergence": Limit("mean divergence", "at most", 0.003),
+    "tail_divergence": Limit("99th percentile of divergence", "at most", 0.02),
+}
+LEAST_COSINE = Limit("least cosine", "at least", 0.999)  # of an embedding model's vectors and 32-bit ones
 
 
 @dataclass(frozen=True)
@@ -63,17 +85,11 @@ class LanguageParity:
     @property
     def failures(self) -> list[str]:
         """What is over its limit, in words; empty if it passes."""
-        found = (
-            ("perplexity ratio", self.perplexity_ratio.value, "at most", MOST_PERPLEXITY_RATIO),
-            ("mean divergence", self.mean_divergence.value, "at most", MOST_MEAN_DIVERGENCE),
-            ("99th percentile of divergence", self.tail_divergence.value, "at most", MOST_TAIL_DIVERGENCE),
-            ("top-1 agreement", self.agreement.value, "at least", LEAST_AGREEMENT),
-        )
+        found = {name: getattr(self, name).value for name in LIMITS}
         return [
-            f"{name} {value:.4g}, {bound} {limit:g} is allowed"
-            for name, value, bound, limit in found
-            # Written so that a number that is none fails, too.
-            if not (value <= limit if bound == "at most" else value >= limit)
+            f"{limit.name} {found[name]:.4g}, {limit} is allowed"
+            for name, limit in LIMITS.items()
+            if not limit.allows(found[name])
         ]
 
     @property

@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 
-from mainspring.lifecycle import lineage
+from mainspring.lifecycle import language_page, lineage
+from mainspring.lifecycle.language_report import LanguageReport
 from mainspring.lifecycle.progress import Prepared, Watcher
 from mainspring.registry import desired, versions
 from mainspring.registry.versions import Lineage, Manifest, Version
@@ -108,6 +109,8 @@ def _make(
         parity=built.parity,
         verdict=_verdict(project, model, built),
     )
+    told = msgspec.convert(built.report, LanguageReport)
+    (staged / versions.REPORT_PAGE).write_text(language_page.render(manifest, told), encoding="utf-8")
     return versions.publish(staged, manifest)
 
 

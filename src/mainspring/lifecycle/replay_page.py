@@ -39,7 +39,7 @@ def render(replay: Replay) -> str:
     template = environment.from_string(_resource("replay.html.jinja"))
     return template.render(
         replay=replay,
-        style=Markup(_style()),
+        style=Markup(style()),
         date=date(replay.created),
         metric=metric_name(replay.metric),
         policies=[(name, replay.policies[name], measured_of(replay.policies[name])) for name in POLICIES],
@@ -66,8 +66,8 @@ def _resource(name: str) -> str:
     return (files("mainspring.lifecycle") / name).read_text("utf-8")
 
 
-def _style() -> str:
-    """The style sheet of the report of a version: one for both pages."""
+def style() -> str:
+    """The style sheet of the report of a version: one for all pages."""
     sheet = _resource("report.html.jinja")
     return sheet[sheet.index("<style>") : sheet.index("</style>") + len("</style>")]
 

@@ -105,7 +105,7 @@ def render(report: Report) -> str:
         plots=[plot for draw in _PLOTS for plot in [draw(report)] if plot],
         importance=_importance(report),
         parity=_parity(report),
-        comparison=_comparison(report),
+        comparison=comparison_of(report.verdict),
     )
 
 
@@ -435,9 +435,9 @@ def _parity(report: Report) -> str | None:
     return f"{told} {count(found['disagreements'])} of them, too close to call, get another class."
 
 
-def _comparison(report: Report) -> dict[str, Any] | None:
-    """The comparison's numbers as text, and its drawing."""
-    found = report.verdict.get("comparison")
+def comparison_of(verdict: dict[str, Any]) -> dict[str, Any] | None:
+    """The numbers of the comparison behind a verdict as text, and its drawing; None where there was none."""
+    found = verdict.get("comparison")
     if not found:
         return None
     decimals = decimals_for((found["high"] - found["low"]) / 2)

@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 
 from mainspring.errors import ParityError, RuntimeLoadError, WeightsError
-from mainspring.evaluation.language import LanguageParity, compare, parity_texts
+from mainspring.evaluation.language import LEAST_COSINE, LIMITS, LanguageParity, compare, parity_texts
 from mainspring.registry.versions import Golden
 from mainspring.runtimes.language.chat_template import ChatTemplate
 from mainspring.runtimes.language.local import LocalEngine, load_local
@@ -48,7 +48,6 @@ _GOLDEN_MARGIN = 1.0  # nats between the best and the second best token
 _GOLDEN_LOGPROB = -0.3  # of a token that is three quarters sure
 _FEWEST_GOLDEN = 3
 _EMBEDDED_WORDS = 60
-_LEAST_COSINE = 0.999
 
 Say = Callable[[str], None]
 
@@ -125,23 +124,19 @@ def build_generator(spec: LanguageSpec, weights: Weights, staged: Path, *, say: 
         _link(files.of(way.weights), staged / GGUF)
         properties: dict[str, Any] = {"precision": way.precision}
         engine = load_local(staged / GGUF, engine=spec.engine, properties=properties)
+        context = engine.capabilities.context
         golden = asyncio.run(_golden(engine, tokenizer, texts, reference))
     info = engine.info
     return Built(
         candidate=f"{info.engine}, {_types(read_header(staged / GGUF))} weights, {way.precision} arithmetic",
         parameters={"engine": info.engine, "properties": properties, "why": info.why, "weights": weights.name},
         metric="agreement",
-        metrics={
-            name: asdict(getattr(found, name))
-            for name in ("agreement", "mean_divergence", "tail_divergence", "perplexity_ratio")
-        },
+        metrics={name: asdict(getattr(found, name)) for name in LIMITS},
         parity={"way": str(way), **found.as_dict()},
         evidence=f"served with {way}" + "".join(f"; {_in_words(rung)}" for rung in rungs),
         golden=golden,
-        report={
-            "weights": asdict(weights) | {"path": None, "types": _types(header)},
-            "ways": [asdict(rung.way) | rung.parity.as_dict() for rung in rungs],
-        },
+        report=_told(weights, header, staged)
+        | {"context": context, "ways": [asdict(rung.way) | rung.parity.as_dict() for rung in rungs]},
     )
 
 
@@ -149,6 +144,7 @@ def _unjudged(files: _Files, weights: Weights, texts: list[list[int]], staged: P
     """A model that llama.cpp runs: it tells too little of what it thinks for its arithmetic to be judged."""
     _link(files.own, staged / GGUF)
     engine = load_local(staged / GGUF, engine="llamacpp")
+    context = engine.capabilities.context
     golden = asyncio.run(_own_golden(engine, texts))
     return Built(
         candidate=f"{engine.info.engine}, {_types(read_header(files.own))} weights",
@@ -158,8 +154,14 @@ def _unjudged(files: _Files, weights: Weights, texts: list[list[int]], staged: P
         parity={},
         evidence="llama.cpp computes the file as it is; how near that is to 32-bit arithmetic was not measured",
         golden=golden,
-        report={"weights": asdict(weights) | {"path": None, "types": _types(read_header(files.own))}},
+        report=_told(weights, read_header(files.own), staged) | {"context": context},
     )
+
+
+def _told(weights: Weights, header: Header, staged: Path) -> dict[str, Any]:
+    """What the report says of the weights that were given, and of the file that is served."""
+    served = {"types": _types(read_header(staged / GGUF)), "bytes": (staged / GGUF).stat().st_size}
+    return {"weights": asdict(weights) | {"path": None, "types": _types(header)}, "served": served}
 
 
 async def _own_golden(engine: LocalEngine, texts: list[list[int]]) -> Golden:
@@ -343,7 +345,7 @@ def build_encoder(weights: Weights, staged: Path, *, say: Say) -> Built:
     exact, served = (load_embedding(staged, properties=each) for each in ({"exact": True}, {}))
     expected, found = (asyncio.run(_vectors(engine, texts)) for engine in (exact, served))
     cosines = (expected * found).sum(-1)
-    if not cosines.min() >= _LEAST_COSINE:
+    if not LEAST_COSINE.allows(cosines.min()):
         raise ParityError(f"the engine's vectors differ from 32-bit ones: cosine {cosines.min():.5f} at the least")
     figure = {"value": float(cosines.mean()), "low": float(cosines.min()), "high": float(cosines.max())}
     return Built(
@@ -356,9 +358,13 @@ def build_encoder(weights: Weights, staged: Path, *, say: Say) -> Built:
         golden=Golden(
             [{"text": text} for text in texts[:4]],
             [{"vector": row.tolist()} for row in expected[:4]],
-            1 - _LEAST_COSINE,
+            1 - LEAST_COSINE.value,
         ),
-        report={"weights": asdict(weights) | {"path": None}, "cosines": cosines.tolist()},
+        report={
+            "weights": asdict(weights) | {"path": None},
+            "context": served.capabilities.context,
+            "cosines": cosines.tolist(),
+        },
     )
 
 
@@ -387,5 +393,5 @@ def build_remote(spec: LanguageSpec, staged: Path) -> Built:
         parity={},
         evidence=f"{spec.remote.url} is asked; what it answers is its own",
         golden=Golden([], [], 0.0),
-        report={"remote": told},
+        report={"remote": told, "context": spec.remote.context},
     )

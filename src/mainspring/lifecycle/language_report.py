@@ -1,0 +1,140 @@
+"""What backs a version of a language model, as `report.json` holds it: `tasks.language` writes it.
+
+What versions made earlier do not say is None.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mainspring.errors import RegistryError
+from mainspring.evaluation.language import LEAST_COSINE, LIMITS, Figure, Limit
+from mainspring.lifecycle.wording import count
+from mainspring.registry.versions import REPORT, Manifest, Version
+
+
+class WeightsLine(msgspec.Struct, frozen=True):
+    """The weights that were given. `types` are those of their matrices, `bytes` their size on the disk."""
+
+    name: str
+    source: str
+    bytes: int
+    licence: str | None = None
+    revision: str | None = None
+    types: str | None = None
+
+
+class ServedFile(msgspec.Struct, frozen=True):
+    """The file that is served: the weights as they came, or written again in another type."""
+
+    types: str
+    bytes: int
+
+
+class WayLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A way to compute that was tried: the type of the weights (None: as they came), the arithmetic, what was found."""
+
+    weights: str | None
+    precision: str
+    passed: bool
+    failures: list[str]
+    texts: int
+    tokens: int
+    agreement: Figure
+    mean_divergence: Figure
+    tail_divergence: Figure
+    perplexity_ratio: Figure
+
+    @property
+    def name(self) -> str:
+        """In few words."""
+        return f"{self.weights or 'own'} weights, {self.precision}"
+
+
+class LanguageReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything. `ways` are in the order in which they were tried, the fastest first; `cosines` are one a text."""
+
+    weights: WeightsLine | None = None
+    served: ServedFile | None = None
+    context: int | None = None
+    ways: list[WayLine] = []
+    cosines: list[float] = []
+    remote: dict[str, Any] | None = None
+
+
+def read(version: Version) -> LanguageReport:
+    """The report of a published version.
+
+    Raises:
+        RegistryError: it has none, or it is damaged.
+    """
+    try:
+        return msgspec.json.decode(version.file(REPORT).read_bytes(), type=LanguageReport)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RegistryError(f"the {REPORT} of version {version.name} cannot be read: {error}") from None
+
+
+def limit_of(metric: str) -> Limit | None:
+    """What the parity gate allows; None of a figure that it does not bound."""
+    return LEAST_COSINE if metric == "cosine" else LIMITS.get(metric)
+
+
+def why(manifest: Manifest, report: LanguageReport) -> str:
+    """Why this version is computed as it is, and what was measured of it, in a sentence."""
+    engine = manifest.parameters["engine"]
+    if engine == "remote":
+        return "Nothing was measured: an endpoint answers, and what it computes is its own."
+    if manifest.task == "embedding":
+        return (
+            f"Its vectors were compared with those of 32-bit arithmetic on {len(report.cosines)} texts; the least "
+            f"cosine has to be {LEAST_COSINE}."
+        )
+    if not manifest.parity:
+        return (
+            "Nothing was measured: llama.cpp computes the file as it is, and how near that is to 32-bit arithmetic "
+            "it does not tell."
+        )
+    if not report.ways:
+        return "The spec asks for 32-bit arithmetic, which is what every other way would be compared with."
+    failed = sum(not way.passed for way in report.ways)
+    if failed == len(report.ways):
+        return f"32-bit arithmetic is served: none of the {failed} faster ways says the same as the weights in it."
+    chosen = (
+        f"Served is the fastest way that says the same as the weights in 32-bit arithmetic: {report.ways[-1].name}."
+    )
+    if not failed:
+        return f"{chosen} It was the first that was tried."
+    return f"{chosen} {'A faster one says' if failed == 1 else f'{failed} faster ones say'} something else."
+
+
+def facts(manifest: Manifest, report: LanguageReport) -> list[tuple[str, str]]:
+    """What it is made of and who computes it: names and values, as text."""
+    found: list[tuple[str, str | None]] = []
+    if report.weights is not None:
+        weights = report.weights
+        found += [
+            ("weights", weights.name),
+            ("from", weights.source + (f", revision {weights.revision}" if weights.revision else "")),
+            ("licence", weights.licence or "not known"),
+            ("types", weights.types),
+            ("size", _bytes(weights.bytes)),
+        ]
+    if report.served is not None and report.weights is not None and report.served.types != report.weights.types:
+        found += [("served as", f"{report.served.types}, {_bytes(report.served.bytes)}")]
+    if report.remote is not None:
+        found += [("endpoint", report.remote["url"]), ("its model", report.remote["model"])]
+    engine = manifest.parameters["engine"]
+    found += [
+        ("context", f"{count(report.context)} tokens" if report.context else None),
+        ("engine", f"{engine}: {manifest.parameters['why']}" if manifest.parameters.get("why") else engine),
+    ]
+    return [(name, value) for name, value in found if value]
+
+
+def _bytes(size: int) -> str:
+    for unit, factor in (("GB", 1000**3), ("MB", 1000**2), ("kB", 1000)):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size} B"
