@@ -23,10 +23,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mainspring import spec
-from mainspring.errors import EngineGoneError, RegistryError, RuntimeLoadError
+from mainspring.errors import RegistryError
+from mainspring.lifecycle.engines import engine_of
 from mainspring.registry import desired, versions
 from mainspring.registry.versions import Version
-from mainspring.runtimes.language.client import EngineClient, socket_path
 from mainspring.runtimes.language.protocol import Delta, Engine, Generate, Message, Sampling, Usage
 
 _T = TypeVar("_T")
@@ -110,13 +110,7 @@ class LanguageModel:
     async def engine(self) -> Engine:
         """The engine: that of the running service, or one in this process."""
         if self._engine is None:
-            manifest = self.version.manifest
-            served = EngineClient(socket_path(self._state, manifest.model, manifest.version))
-            try:
-                await served.connect()
-                self._engine = served
-            except EngineGoneError:
-                self._engine = await asyncio.to_thread(open_version, self.version)
+            self._engine = await engine_of(self._state, self.version)
         return self._engine
 
     def close(self) -> None:
@@ -177,31 +171,3 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:
         loop.close()
-
-
-def open_version(version: Version) -> Engine:
-    """Load a version into this process.
-
-    Raises:
-        RegistryError: a file of it is missing or damaged.
-        RuntimeLoadError: the engine cannot load it, or needs a process of its own.
-    """
-    version.verify()
-    parameters = version.manifest.parameters
-    match parameters["engine"]:
-        case "onnx":
-            from mainspring.runtimes.language.embedding import load_embedding
-
-            return load_embedding(version.folder)
-        case "remote":
-            from mainspring.runtimes.language import remote
-
-            return remote.RemoteEngine(remote.read_settings(version.file("remote.json")))
-        case "vllm":
-            raise RuntimeLoadError(
-                f"{version.manifest.model} runs in vLLM, which is a service of its own: start `mainspring serve`, and "
-                "ask again"
-            )
-    from mainspring.runtimes.language.local import load_local
-
-    return load_local(version.file("model.gguf"), engine=parameters["engine"], properties=parameters["properties"])

@@ -45,20 +45,32 @@ def read(project: Project, model: str) -> pa.Table:
     kinds: dict[str, Kind] = {name: column.kind for name, column in spec.columns.items() if column.kind}
     if spec.time:
         kinds.setdefault(spec.time, "time")
+    return read_named(project, model, spec.data, spec.query, kinds, spec.missing)
+
+
+def read_named(
+    project: Project,
+    model: str,
+    named: str,
+    query: str | None,
+    kinds: Mapping[str, Kind],
+    missing: Collection[str] | None = None,
+) -> pa.Table:
+    """As `read`, of what `data` and `query` of `model` name; `kinds` and `missing` as in `read_files`."""
     mistake = partial(project.mistake, ("models", model, "data"))
-    data, secrets = _fill(spec.data, mistake)
+    data, secrets = _fill(named, mistake)
     if _DATABASE.match(data):
-        if spec.query is None:
+        if query is None:
             raise project.mistake(("models", model), "`data` is a database, so the key 'query' is needed: a SELECT")
-        table = databases.read_query(data, spec.query, project.folder, mistake, secrets)
-        return _typed(table, "the query's result", FROM_JSON, kinds, spec.missing)
-    if spec.query is not None:
+        table = databases.read_query(data, query, project.folder, mistake, secrets)
+        return _typed(table, "the query's result", FROM_JSON, kinds, missing)
+    if query is not None:
         raise project.mistake(
-            ("models", model, "query"), f"goes with a database, as 'sqlite:///data.db'; found data = {spec.data!r}"
+            ("models", model, "query"), f"goes with a database, as 'sqlite:///data.db'; found data = {named!r}"
         )
     if _FUNCTION.fullmatch(data) and not (project.folder / data).exists():
-        return _typed(functions.call(data, project.folder, mistake), data, FROM_TYPED, kinds, spec.missing)
-    return read_files(_files(project.folder, data, mistake), kinds, spec.missing)
+        return _typed(functions.call(data, project.folder, mistake), data, FROM_TYPED, kinds, missing)
+    return read_files(_files(project.folder, data, mistake), kinds, missing)
 
 
 def read_files(

@@ -1,8 +1,9 @@
 """A language model becomes a version: weights, the way in which they are computed, and the proof that it is right.
 
-Nothing is learned here. What is chosen is the precision: see `tasks.language`. A version holds one GGUF file (or an
-encoder's folder, or an endpoint's address), the properties that the engine is loaded with, what the choice cost in the
-model's own words, and golden examples that every engine must continue as the one here did.
+Nothing is learned here. What is chosen is the precision: see `tasks.language`. Whether a later version is better is
+asked of questions with known answers, where the spec names some: see `language_verdict`. A version holds one GGUF file
+(or an encoder's folder, or an endpoint's address), the properties that the engine is loaded with, what the choice cost
+in the model's own words, and golden examples that every engine must continue as the one here did.
 """
 
 from __future__ import annotations
@@ -12,20 +13,24 @@ import platform
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from mainspring.lifecycle import language_page, lineage
+from mainspring.errors import require
+from mainspring.lifecycle import language_page, language_verdict, lineage
 from mainspring.lifecycle.language_report import LanguageReport
 from mainspring.lifecycle.progress import Prepared, Watcher
-from mainspring.registry import desired, versions
+from mainspring.registry import versions
 from mainspring.registry.versions import Lineage, Manifest, Version
 from mainspring.schema import Column, Schema, Target
-from mainspring.spec import LanguageSpec, Project
+from mainspring.spec import AnsweringSpec, LanguageSpec, Project
 from mainspring.tasks import language
 from mainspring.tasks.language import Built
 from mainspring.weights import Weights, resolve
+
+if TYPE_CHECKING:
+    from mainspring.lifecycle.language_questions import Questions
 
 _SCHEMAS = {
     "chat": Schema((Column("messages", "text"),), Target("answer")),
@@ -80,9 +85,17 @@ def _make(
     watcher: Watcher,
 ) -> Version:
     spec = project.language(model)
+    questions = _questions(project, model, spec, watcher)
     built = build(staged)
+    if questions is None:
+        judged = language_verdict.unjudged(project, model, built)
+    else:
+        judged = language_verdict.judge(
+            project, model, built, staged, questions, lambda what: watcher.step(model, what)
+        )
     (staged / versions.GOLDEN).write_bytes(msgspec.json.encode(built.golden))
-    (staged / versions.REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(built.report)))
+    report = built.report | ({} if questions is None else {"questions": len(questions)})
+    (staged / versions.REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report)))
     manifest = Manifest(
         project=project.name,
         model=model,
@@ -104,23 +117,26 @@ def _make(
         ),
         candidate=built.candidate,
         parameters=built.parameters,
-        metric=built.metric,
-        metrics=built.metrics,
+        metric=built.metric if questions is None else questions.metric,
+        metrics=judged.metrics | built.metrics,
         parity=built.parity,
-        verdict=_verdict(project, model, built),
+        verdict=judged.verdict,
     )
-    told = msgspec.convert(built.report, LanguageReport)
+    told = msgspec.convert(report, LanguageReport)
     (staged / versions.REPORT_PAGE).write_text(language_page.render(manifest, told), encoding="utf-8")
     return versions.publish(staged, manifest)
 
 
-def _verdict(project: Project, model: str, built: Built) -> dict[str, Any]:
-    """The first version is let in on its parity; that a later one is better, nobody has shown."""
-    champion = desired.read(project.state).champion(model)
-    if champion is None:
-        return {"decision": "promote", "reason": f"the first version; {built.evidence}", "against": "baseline"}
-    reason = (
-        f"{built.evidence}; whether its answers are better than version {champion}'s is for you to say: "
-        f"mainspring promote {model} VERSION"
-    )
-    return {"decision": "insufficient evidence", "reason": reason, "against": f"version {champion}"}
+def _questions(project: Project, model: str, spec: LanguageSpec, watcher: Watcher) -> Questions | None:
+    """Those that the spec names, if it does."""
+    if not isinstance(spec, AnsweringSpec) or spec.data is None:
+        return None
+    require("pyarrow", "tabular")
+    require("scipy", "tabular")
+    from mainspring.lifecycle import language_questions
+
+    watcher.step(model, "reading the questions")
+    found = language_questions.load(project, model, spec)
+    if found.left_out:
+        watcher.note(model, f"{found.left_out:,} rows have no value of {spec.target} and are left out.")
+    return found

@@ -54,13 +54,17 @@ class WayLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LanguageReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything. `ways` are in the order in which they were tried, the fastest first; `cosines` are one a text."""
+    """Everything. `ways` are in the order in which they were tried, the fastest first; `cosines` are one a text.
+
+    `questions` is how many it was judged by.
+    """
 
     weights: WeightsLine | None = None
     served: ServedFile | None = None
     context: int | None = None
     ways: list[WayLine] = []
     cosines: list[float] = []
+    questions: int | None = None
     remote: dict[str, Any] | None = None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import mainspring
 from mainspring.registry.versions import Version
-from mainspring.spec import ModelSpec, Project
+from mainspring.spec import LanguageSpec, ModelSpec, Project
 
 # What a fit depends on. A change elsewhere, as in the gateway, makes no model stale.
 _TABLES = ("data", "evaluation", "runtimes", "schema.py", "tasks")
@@ -55,8 +55,12 @@ def libraries() -> dict[str, str]:
 
 
 def _fitted_part(spec: ModelSpec) -> str:
-    """What the spec says of the model itself; how it is watched and renewed makes nothing stale."""
-    return spec.model_dump_json(exclude={"monitor", "renew"})
+    """What the spec says of the model itself; how it is watched and renewed makes nothing stale.
+
+    Nor do the questions that a language model is judged by, for nothing is learned from them.
+    """
+    judging = {"data", "query", "target", "metric"} if isinstance(spec, LanguageSpec) else set()
+    return spec.model_dump_json(exclude={"monitor", "renew", *judging})
 
 
 @cache
@@ -71,6 +75,8 @@ def _own_code(language: bool) -> bytes:
 
 def _users_code(project: Project, spec: ModelSpec) -> bytes:
     """The module that gives the data, where `data` is `module:function` in the project's folder."""
+    if isinstance(spec, LanguageSpec):
+        return b""
     module, _, function = getattr(spec, "data", "").partition(":")
     path = project.folder / (module.replace(".", "/") + ".py")
     return path.read_bytes() if function.isidentifier() and path.is_file() else b""

@@ -14,6 +14,7 @@ toml_lines  the line in which each key begins
 from mainspring.spec.mistakes import FILE_NAME
 from mainspring.spec.models import (
     TASKS,
+    AnsweringSpec,
     ChatSpec,
     ClassificationSpec,
     ColumnSpec,
@@ -34,6 +35,7 @@ from mainspring.spec.values import Budget, Seconds, Window
 __all__ = [
     "FILE_NAME",
     "TASKS",
+    "AnsweringSpec",
     "Budget",
     "ChatSpec",
     "ClassificationSpec",

@@ -23,6 +23,7 @@ ClassificationMetric = Literal[
 ]
 RegressionMetric = Literal["rmse", "mae", "r2", "mape"]
 Candidate = Literal["linear", "tree", "forest", "boosting", "blend"]
+AnswerMetric = Literal["exact_match", "choice_accuracy", "token_f1", "json_equal", "numeric"]
 
 
 class ColumnSpec(Strict):
@@ -171,13 +172,33 @@ class LanguageSpec(ModelSpec):
         return self
 
 
-class ChatSpec(LanguageSpec):
+class AnsweringSpec(LanguageSpec):
+    """What chat and completion share: questions with known answers, by which a later version is judged.
+
+    `data` has them, one a row, and `target` is the column of the right answers. Nothing is learned from them.
+    """
+
+    data: str | None = None
+    query: str | None = None
+    target: str | None = None
+    metric: AnswerMetric | None = None
+
+    @model_validator(mode="after")
+    def _questions_have_answers(self) -> AnsweringSpec:
+        if (self.data is None) != (self.target is None):
+            raise ValueError("`data` (questions to judge by) together with `target` (the column of the right answers)")
+        if self.data is None and (self.query is not None or self.metric is not None):
+            raise ValueError("`query` and `metric` together with `data` and `target`, and only then")
+        return self
+
+
+class ChatSpec(AnsweringSpec):
     """Messages in, an answer out."""
 
     task: Literal["chat"]
 
 
-class CompletionSpec(LanguageSpec):
+class CompletionSpec(AnsweringSpec):
     """A text in, its continuation out."""
 
     task: Literal["completion"]

@@ -1,0 +1,157 @@
+"""A later version of a chat model is judged on questions with known answers. The models are an endpoint's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from functools import partial
+
+import pytest
+from click.testing import CliRunner
+
+from mainspring import spec
+from mainspring.cli import cli
+from mainspring.errors import DataError, SpecError
+from mainspring.lifecycle import language_questions
+from mainspring.lifecycle.fit import fit
+from mainspring.registry import desired, versions
+
+from .endpoints import adding
+
+TOML = """\
+[project]
+name = "sums"
+
+[models.sums]
+task = "chat"
+remote = {{ url = "{url}", model = "{model}" }}
+{more}
+"""
+JUDGED = 'data = "sums.jsonl"\ntarget = "sum"\nmetric = "numeric"'
+
+
+@pytest.fixture(scope="module")
+def url():
+    with adding() as url:
+        yield url
+
+
+def declare(folder, url, model, more=JUDGED):
+    (folder / "mainspring.toml").write_text(TOML.format(url=url, model=model, more=more))
+    return spec.load(folder)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory, url):
+    """Version 1, which knows half of the 40 questions, is live."""
+    folder = tmp_path_factory.mktemp("sums")
+    rows = [{"question": f"What is {number} + 1?", "sum": number + 1} for number in range(40)]
+    (folder / "sums.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    [result] = fit(declare(folder, url, "odd"))
+    assert (result.outcome, result.version) == ("promoted", "1"), result.message
+    assert result.metrics["numeric"]["value"] == 0.5
+    assert "numeric 0.5000 on 40 questions" in result.message
+    return folder
+
+
+@pytest.fixture
+def project(first, tmp_path, url):
+    """Declares the model anew in a copy of `first`: `project("always")`."""
+    folder = tmp_path / "sums"
+    shutil.copytree(first, folder)
+    return partial(declare, folder, url)
+
+
+def test_a_later_version_is_promoted_where_it_is_better_and_rejected_where_it_is_worse(project):
+    [better] = fit(project("always"))
+    assert (better.outcome, better.version) == ("promoted", "2")
+    comparison = better.verdict["comparison"]
+    assert (comparison["champion"], comparison["challenger"], comparison["rows"]) == (0.5, 1.0, 40)
+    assert better.verdict["against"] == "version 1"
+
+    [worse] = fit(project("never"))
+    assert (worse.outcome, worse.verdict["decision"]) == ("kept", "reject")
+    state = project("never").state
+    assert desired.read(state).champion("sums") == "2"
+    page = versions.load(state, "sums", "3").file("report.html").read_text()
+    assert "The gain over version 2" in page
+    assert "on 40 questions" in page
+
+    said = CliRunner().invoke(cli, ["evaluate", "sums", "--version", "2", "--json", "--project", str(state.parent)])
+    told = json.loads(said.stdout)
+    assert told["metrics"]["numeric"]["value"] == 1.0
+    assert told["questions"] == 40
+
+
+def test_the_gate_is_the_specs(project):
+    [found] = fit(project("always", JUDGED + "\ngate = { margin = 0.9 }"))
+    assert found.verdict["decision"] == "reject"
+
+
+def test_questions_make_no_version_stale_and_without_them_nothing_is_shown(project):
+    [same] = fit(project("odd", more=""))
+    assert (same.outcome, same.version) == ("unchanged", "1")
+    [later] = fit(project("always", more=""))
+    assert later.verdict["decision"] == "insufficient evidence"
+    assert "no questions to judge by" in later.message
+
+
+def test_a_champion_that_does_not_answer_is_not_compared_with(project):
+    (project("odd").state / "models" / "sums" / "1" / "remote.json").unlink()
+    [later] = fit(project("always"))
+    assert later.verdict["decision"] == "insufficient evidence"
+    assert "version 1, cannot be compared" in later.message
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [
+        ('{"question": "1 + 1?", "answer": 2}', SpecError, r"sums\.target: the data has no column 'sum'"),
+        ('{"text": "1 + 1?", "sum": 2}', SpecError, "a column 'question' or 'messages' is needed"),
+        ('{"question": "1 + 1?", "sum": null}', DataError, "no row with a value of sum"),
+        ('{"question": null, "sum": 2}\n{"question": "a", "sum": 2}', DataError, "row 1 .* has no value of q"),
+        ('{"question": "1 + 1?", "sum": "two"}', DataError, "row 1 .*numeric does not compare 'two'"),
+        ('{"messages": "[]", "sum": 2}', DataError, "messages of row 1"),
+        ('{"messages": "[{\\"role\\": 1}]", "sum": 2}', DataError, "messages of row 1"),
+    ],
+)
+def test_questions_that_cannot_be_asked(project, text, error, said):
+    declared = project("odd")
+    (declared.folder / "sums.jsonl").write_text(text)
+    with pytest.raises(error, match=said):
+        language_questions.load(declared, "sums", declared.models["sums"])
+
+
+@pytest.mark.parametrize(
+    ("metric", "right", "answer", "score"),
+    [
+        ("exact_match", "Tokyo", "the tokyo.", 1.0),
+        ("exact_match", 42, "42", 1.0),
+        ("choice_accuracy", "yes", "Yes, it is.", 1.0),
+        ("choice_accuracy", "yes", "no", 0.0),
+        ("json_equal", '{"a": 1}', 'Here: {"a": 1.0}', 1.0),
+        ("numeric", "1.5", "about 1.5", 1.0),
+        ("token_f1", "red green", "red", pytest.approx(2 / 3)),
+    ],
+)
+def test_answers_are_read_as_the_metric_needs(project, metric, right, answer, score):
+    declared = project("odd", JUDGED.replace("numeric", metric))
+    rows = [{"messages": json.dumps([{"role": "user", "content": "?"}]), "sum": right}]
+    rows += [{"messages": rows[0]["messages"], "sum": "no"}] if metric == "choice_accuracy" else []
+    (declared.folder / "sums.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = language_questions.load(declared, "sums", declared.models["sums"])
+    assert language_questions.METRICS[metric](found.reading.read(answer), found.expected[0]) == score
+    assert found.requests[0].messages == [{"role": "user", "content": "?"}]
+    assert found.requests[0].sampling.max_tokens == language_questions.MOST_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ('data = "sums.jsonl"', "together with `target`"),
+        ('metric = "numeric"', "`query` and `metric` together with `data`"),
+    ],
+)
+def test_keys_that_belong_together(project, more, said):
+    with pytest.raises(SpecError, match=said):
+        project("odd", more)
