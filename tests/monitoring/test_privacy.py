@@ -42,6 +42,14 @@ def test_what_is_not_private_stays_and_needs_no_secret(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_long_texts_are_hashed_and_not_remembered(tmp_path):
+    private = Private(tmp_path, {"prompt": "hash"})
+    text = "long " * 1000
+    [first] = conceal({"prompt": np.array([text], object)}, private)["prompt"]
+    assert first == private.hash(text) != private.hash(text + "!")
+    assert not private._hashes
+
+
 def test_the_schema_says_what_the_columns_became(tmp_path):
     private = Private(tmp_path, {"distance": "hash", "carrier": "hash", "night": "drop"})
     found = concealed_schema(SCHEMA, private)

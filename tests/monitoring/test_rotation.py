@@ -1,3 +1,4 @@
+import secrets
 import shutil
 import time
 from pathlib import Path
@@ -147,6 +148,22 @@ def test_too_much_goes_oldest_first(tmp_path):
     assert sum(file.size for file in files) <= 20_000
     kept = [id_.rpartition("-")[0] for id_ in ids(small)]
     assert set(kept) == {entry.prediction for entry in entries[done.deleted :]}
+
+
+def test_long_texts_end_segments_and_count_in_what_is_kept(tmp_path):
+    small = make_project(tmp_path, 'keep_size = "400kB"')
+    writer = SegmentWriter(segments.folder(small.state, "delay"), size=200_000)
+    entries = [make_entry(seen=time.time() + n) for n in range(6)]
+    for entry in entries:
+        entry.columns["carrier"][:] = secrets.token_hex(100_000)  # 200 kB, which Parquet packs into half
+        write(small, entry, writer=writer)
+    writer.close()
+    assert len(segments.segments(segments.folder(small.state, "delay"))) == 6
+    assert rotation.rotate(small).segments == 6
+    files = Store.of(small).files()
+    assert 0 < len(files) < 6
+    assert sum(file.size for file in files) <= 400_000
+    assert ids(small) == [entry.prediction for entry in entries[-len(files) :]]
 
 
 def test_a_store_that_cannot_be_written_loses_nothing(tmp_path):

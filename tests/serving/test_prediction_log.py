@@ -212,6 +212,22 @@ def test_memory_has_a_bound(kept, monkeypatch):
     assert kept.count("written") == 10
 
 
+def test_long_texts_count_in_that_bound_and_are_written_in_frames_of_a_few_megabytes(kept, monkeypatch):
+    monkeypatch.setattr(prediction_log, "_MOST_WAITING", 9_500_000)
+    text = "x" * 1_000_000
+
+    def add():
+        for _ in range(20):
+            columns, outputs = delay(1)
+            columns["carrier"] = np.array([text], object)
+            kept.log.add("delay", "1", new_id(), 1.0, (), columns, outputs, text_bytes=len(text))
+
+    run(kept, add)
+    assert (kept.count("written"), kept.count("dropped")) == (9, 11)
+    frames = [frame for path in kept.segments() for frame in segments.read(path).frames]
+    assert [len(frame.ids) for frame in frames] == [4, 4, 1]
+
+
 def test_a_killed_worker_loses_at_most_its_last_moment(tmp_path):
     folder = str(Path(__file__).parent.parent)
     child = subprocess.Popen([sys.executable, "-c", LOG_WITHOUT_END, tmp_path, folder], stdout=subprocess.PIPE)

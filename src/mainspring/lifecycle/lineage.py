@@ -57,10 +57,10 @@ def libraries() -> dict[str, str]:
 def _fitted_part(spec: ModelSpec) -> str:
     """What the spec says of the model itself; how it is watched and renewed makes nothing stale.
 
-    Nor do the questions that a language model is judged by, for nothing is learned from them.
+    Nor does what a language model is judged by, and what its log may hold: nothing is learned from either.
     """
-    judging = {"data", "query", "target", "metric"} if isinstance(spec, LanguageSpec) else set()
-    return spec.model_dump_json(exclude={"monitor", "renew", *judging})
+    beside = {"data", "query", "target", "metric", "private"} if isinstance(spec, LanguageSpec) else set()
+    return spec.model_dump_json(exclude={"monitor", "renew", *beside})
 
 
 @cache

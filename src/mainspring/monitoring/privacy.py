@@ -1,5 +1,7 @@
 """What the log must not hold: columns that the spec marks `private` are dropped, or hashed with a key.
 
+Of a language model it marks the texts as a whole: what was asked, and what was answered.
+
 A hashed value can still be counted and compared, but not read, and not guessed by hashing likely values: the key is a
 secret of the project. Such a hash is a pseudonym in the sense of the GDPR, article 4(5); a person can still be singled
 out by it, so where that matters, drop. The function is HMAC-SHA256 (RFC 2104), cut to 64 bits.
@@ -25,6 +27,8 @@ SECRET_NAME = "log-secret"
 Rule = Literal["drop", "hash"]
 _SECRET_BYTES = 32
 _MOST_KEPT = 100_000  # hashes; about 20 MB
+_LONGEST_KEPT = 100  # characters of a text whose hash is kept: a prompt does not come twice
+_LANGUAGE_TEXTS = ("messages", "prompt", "text", "answer")  # what the columns of texts are called, by the task
 
 
 class Private:
@@ -44,6 +48,9 @@ class Private:
     @classmethod
     def of(cls, project: Project, model: str) -> Private:
         """What the spec says of `model`; nothing is private in a model that it does not declare."""
+        language = project.languages.get(model)
+        if language is not None:
+            return cls(project.state, dict.fromkeys(_LANGUAGE_TEXTS, language.private) if language.private else {})
         declared = project.tables.get(model)
         columns = declared.columns if declared else {}
         return cls(project.state, {name: column.private for name, column in columns.items() if column.private})
@@ -64,7 +71,8 @@ class Private:
             found = hmac.digest(self._secret, text.encode("utf-8", "surrogatepass"), "sha256")[:8].hex()
             if len(self._hashes) >= _MOST_KEPT:
                 self._hashes.clear()
-            self._hashes[text] = found
+            if len(text) <= _LONGEST_KEPT:
+                self._hashes[text] = found
         return found
 
 

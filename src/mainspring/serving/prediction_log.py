@@ -1,10 +1,11 @@
 """The prediction log, as the gateway writes it: what was asked and answered, noted in segments by a thread of its own.
 
 A request costs one entry in a list, and a few times a second the thread joins the entries into columns, a frame for up
-to 500 requests. A request of one row, which is most of them, is packed into a few bytes at once: keeping its twenty
-small arrays alive until then would cost the event loop more, for the next request could not reuse their memory. The
-thread shares Python's interpreter lock with the event loop, and so it pauses after every frame. The log may lose rows
-(a full disk, a kill), and counts what it loses; it never holds up or breaks a request.
+to 500 requests, or for a few megabytes of long texts. A request of one row, which is most of them, is packed into a few
+bytes at once: keeping its twenty small arrays alive until then would cost the event loop more, for the next request
+could not reuse their memory. The thread shares Python's interpreter lock with the event loop, and so it pauses after
+every frame. The log may lose rows (a full disk, a kill), and counts what it loses; it never holds up or breaks a
+request.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
@@ -38,6 +39,7 @@ _ARRAY_BYTES = 128
 _VALUE_BYTES = 16
 _FRAME_REQUESTS = 500
 _FRAME_ROWS = 5_000
+_FRAME_BYTES = 4_000_000  # of long texts: a frame is copied a few times on its way to the disk
 _PAUSE = 0.0005  # seconds
 _LEAST_SECONDS = 1e-6
 _COMPLAIN_EVERY = 60.0  # seconds
@@ -81,6 +83,7 @@ class _Row(msgspec.Struct, gc=False):
     texts: list[str]
     label: str | None
     scores: bytes
+    text_bytes: int
 
 
 class PredictionLog:
@@ -120,6 +123,7 @@ class PredictionLog:
         outputs: Outputs,
         *,
         role: str = "live",
+        text_bytes: int = 0,
     ) -> None:
         """Note the answers to one request. The arrays are kept, and must not change any more.
 
@@ -128,11 +132,12 @@ class PredictionLog:
             seen: when it came, in seconds since 1970 UTC.
             keys: a business key a row, or none at all.
             role: "live" if the client got these answers, "shadow" if they were made beside.
+            text_bytes: the size in memory of its texts, where they may be long: a prompt may have megabytes.
         """
         rows = len(outputs.numbers)
         if not rows:
             return
-        size = len(columns) * (_ARRAY_BYTES + _VALUE_BYTES * rows)
+        size = len(columns) * (_ARRAY_BYTES + _VALUE_BYTES * rows) + text_bytes
         if self._waiting_bytes + size > _MOST_WAITING:
             self._dropped.labels(model).inc(rows)
             return
@@ -152,6 +157,7 @@ class PredictionLog:
             [columns[name].item() for name in layout.texts],
             None if outputs.labels is None else outputs.labels.item(),
             outputs.numbers.tobytes(),
+            text_bytes,
         )
         waiting = self._rows.get((model, version, role))
         if waiting is None:
@@ -224,8 +230,7 @@ class PredictionLog:
                 self._append(model, count, partial(frame, part, self._private[model]))
         for (model, version, role), packed in rows.items():
             layout = self._layouts[model, version]
-            for start in range(0, len(packed), _FRAME_REQUESTS):
-                some_rows = packed[start : start + _FRAME_REQUESTS]
+            for some_rows in _parts_of_rows(packed):
                 make = partial(_frame_of_rows, some_rows, layout, version, role, self._private[model])
                 self._append(model, len(some_rows), make)
         for writer in self._writers.values():
@@ -258,6 +263,17 @@ def _parts(group: list[Entry]) -> list[list[Entry]]:
         parts[-1].append(entry)
         rows += entry.rows
     return parts
+
+
+def _parts_of_rows(rows: list[_Row]) -> Iterator[list[_Row]]:
+    """The same of requests of one row each; one with a very long text is a frame of its own."""
+    begin = size = 0
+    for place, row in enumerate(rows):
+        size += row.text_bytes
+        if place > begin and (place - begin >= _FRAME_REQUESTS or size > _FRAME_BYTES):
+            yield rows[begin:place]
+            begin, size = place, row.text_bytes
+    yield rows[begin:]
 
 
 def frame(entries: Sequence[Entry], private: Private) -> PredictionFrame:

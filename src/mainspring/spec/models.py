@@ -155,13 +155,15 @@ class LanguageSpec(ModelSpec):
     """A language model: weights that are run here, or somebody's endpoint.
 
     `base` is a name of the catalogue, a GGUF file, a Hugging Face folder, or a hub id. `precision` is "auto" (the
-    fastest way to compute that passes the parity gate) or "reference" (32-bit floats throughout).
+    fastest way to compute that passes the parity gate) or "reference" (32-bit floats throughout). `private` says what
+    the prediction log may hold of prompts and answers: nothing ("drop"), or a keyed hash of each ("hash").
     """
 
     base: str | None = None
     remote: RemoteSpec | None = None
     engine: Literal["auto", "openvino", "llamacpp"] = "auto"
     precision: Literal["auto", "reference"] = "auto"
+    private: Literal["drop", "hash"] | None = None
 
     @model_validator(mode="after")
     def _base_or_remote(self) -> LanguageSpec:

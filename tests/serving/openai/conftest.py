@@ -36,6 +36,7 @@ target = "late"
 [models.desk]
 task = "chat"
 base = "smollm2-135m-instruct"
+{desk}
 
 [models.writer]
 task = "completion"
@@ -73,9 +74,9 @@ def publish(state, model):
 class Languages(Served):
     """A gateway, and the process of its engines, which may be killed."""
 
-    def __init__(self, folder, serving="", models=("desk", "writer", "vectors")):
+    def __init__(self, folder, serving="", models=("desk", "writer", "vectors"), desk=""):
         folder.mkdir(parents=True)
-        (folder / "mainspring.toml").write_text(TOML.format(serving=serving))
+        (folder / "mainspring.toml").write_text(TOML.format(serving=serving, desk=desk))
         project = spec.load(folder)
         self.models = models
         self.diary_file = folder / "diary"
@@ -133,8 +134,8 @@ def start_languages(tmp_path):
     """Makes a gateway of a test's own: `start_languages("queue = 1")`."""
     running = []
 
-    def begin(serving="", models=("desk",)):
-        running.append(Languages(tmp_path / f"project{len(running)}", serving, models))
+    def begin(serving="", models=("desk",), desk=""):
+        running.append(Languages(tmp_path / f"project{len(running)}", serving, models, desk))
         return running[-1]
 
     yield begin

@@ -245,3 +245,23 @@ def test_what_was_asked_and_answered_is_in_the_prediction_log(start_languages):
     assert questions == ['[{"role":"user","content":"one two"}]', '[{"role":"user","content":"one"}]', '["a","b"]']
     assert [text for frame in frames for text in frame.texts["answer"]] == ["one two", "one", '["a","b"]']
     assert [key for frame in frames for key in frame.keys or [""] * len(frame.ids)] == ["", "k", ""]
+
+
+@pytest.mark.parametrize(("private", "kept"), [("drop", []), ("hash", ["messages", "answer"])])
+def test_private_prompts_and_answers_never_reach_the_disk(start_languages, private, kept):
+    served = start_languages(desk=f'private = "{private}"')
+    for _ in range(2):
+        served.ask("very secret words")
+    wait_until(
+        lambda: 'mainspring_prediction_log_rows_total{model="desk"} 2.0' in served.client.get("/metrics").text,
+        "two rows to be written",
+    )
+    paths = segments.segments(segments.folder(served.state, "desk"))
+    frames = [frame for path in paths for frame in segments.read(path).frames]
+    rows = [frame for frame in frames if isinstance(frame, segments.PredictionFrame)]
+    assert all(b"secret" not in path.read_bytes() for path in paths)
+    assert [list(frame.texts) for frame in rows] == [kept] * len(rows)
+    assert all(set(frame.numbers) == {"prompt_tokens", "cached_tokens"} for frame in rows)
+    hashes = {text for frame in rows for texts in frame.texts.values() for text in texts}
+    assert len(hashes) == len(kept)  # equal texts have equal hashes, which are 16 digits
+    assert all(len(text) == 16 for text in hashes)

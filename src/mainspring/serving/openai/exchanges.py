@@ -1,11 +1,12 @@
 """What the prediction log keeps of a request to a language model: a row with its prompt, its answer, and their tokens.
 
-In the log all of it is in columns, so that `private` can drop or hash each. The row's output, which drift is looked for
-in like that of a regression, is how many tokens the answer has.
+In the log all of it is in columns, so that `private` can drop or hash the texts. The row's output, like that of a
+regression, is how many tokens the answer has.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +80,16 @@ class Exchange:
         key = business_key(self.request)
         outputs = Outputs(values=np.array([self.usage.completion], np.float64))
         request, keys = self.request, (key,) if key else ()
-        log.add(self.slot.name, self.loaded.name, request.unique, request.seen, keys, self.columns(), outputs)
+        log.add(
+            self.slot.name,
+            self.loaded.name,
+            request.unique,
+            request.seen,
+            keys,
+            self.columns(),
+            outputs,
+            text_bytes=sys.getsizeof(self.prompt) + sys.getsizeof(self.answer),
+        )
 
 
 def _said(answer: Answer) -> Any:
