@@ -6,6 +6,7 @@ import json
 import shutil
 from functools import partial
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -15,6 +16,7 @@ from mainspring.errors import DataError, SpecError
 from mainspring.lifecycle import language_questions
 from mainspring.lifecycle.fit import fit
 from mainspring.registry import desired, versions
+from mainspring.use import OpenProject
 
 from .endpoints import adding
 
@@ -26,6 +28,11 @@ name = "sums"
 task = "chat"
 remote = {{ url = "{url}", model = "{model}" }}
 {more}
+"""
+EMBEDDING = """
+[models.vectors]
+task = "embedding"
+remote = {{ url = "{url}", model = "v"{width} }}
 """
 JUDGED = 'data = "sums.jsonl"\ntarget = "sum"\nmetric = "numeric"'
 
@@ -155,3 +162,14 @@ def test_answers_are_read_as_the_metric_needs(project, metric, right, answer, sc
 def test_keys_that_belong_together(project, more, said):
     with pytest.raises(SpecError, match=said):
         project("odd", more)
+
+
+def test_an_endpoint_gives_vectors_of_the_width_that_the_spec_says(project, url):
+    declared = project("odd", EMBEDDING.format(url=url, width=", embeds = 3"))
+    [result] = fit(declared, ["vectors"])
+    assert result.outcome == "promoted", result.message
+    with OpenProject(declared.folder).model("vectors") as model:
+        found = model.embed(["four"])
+    np.testing.assert_allclose(found, np.array([[4.0, 1.0, 0.0]]) / 17**0.5, atol=1e-6)
+    with pytest.raises(SpecError, match=r"vectors: .*`embeds` \(the width"):
+        project("odd", EMBEDDING.format(url=url, width=""))

@@ -36,6 +36,7 @@ from mainspring.spec import Project
 log = logging.getLogger("mainspring.serving")
 
 _LOOK_SECONDS = 0.2  # how often the files are looked at; a promoted version is live soon after
+_PATIENCE = 2.0  # times `generation_timeout`, after which an engine that says nothing is taken for gone
 
 
 class Gateway:
@@ -62,7 +63,15 @@ class Gateway:
         self.shadow = Shadow(self.engine, self.prediction_log, self.metrics.shadow_skipped)
         self.alarms = Alarms(project.state, project.models, self.metrics.alarm)
         self.pages = pages.application(self)
-        self.reconciler = Reconciler(project.state, self.slots, self.metrics, on_change=self._changed)
+        self.reconciler = Reconciler(
+            project.state,
+            self.slots,
+            self.metrics,
+            on_change=self._changed,
+            # The limit itself is looked at where an answer is put together. One of many prompts may have to wait for
+            # the others, and says nothing meanwhile.
+            silence=_PATIENCE * limits.generation_timeout,
+        )
         answering = Answering(self.slots, self.engine, self.prediction_log, self.shadow)
         attending = Attending(
             self.slots,

@@ -32,14 +32,15 @@ class LanguageVersion(LiveVersion):
         self.golden = golden
 
     @classmethod
-    def load(cls, state: Path, version: Version) -> LanguageVersion:
-        """The version, not yet connected to its engine.
+    def load(cls, state: Path, version: Version, silence: float) -> LanguageVersion:
+        """The version, not yet connected to its engine, which may be silent for so many seconds.
 
         Raises:
             RegistryError: a file that is read here is missing or damaged. (The weights are verified by the engine.)
         """
         manifest = version.manifest
-        return cls(manifest, EngineClient(socket_path(state, manifest.model, manifest.version)), version.golden())
+        socket = socket_path(state, manifest.model, manifest.version)
+        return cls(manifest, EngineClient(socket, silence_seconds=silence), version.golden())
 
     async def open(self) -> None:
         """Wait until the engine answers, and as it did when the version was made."""

@@ -71,10 +71,11 @@ class LoadedVersion(LiveVersion):
         self.predict(self.codec.convert([self.example])[0])
 
 
-def load(state: Path, model: str, version: str) -> LiveVersion:
+def load(state: Path, model: str, version: str, silence: float = 600.0) -> LiveVersion:
     """Read a version from its folder and, if it is of a table, prove it. Takes a while: for a worker thread.
 
-    A language model runs in a process of its own, and is proven when it is opened.
+    A language model runs in a process of its own, and is proven when it is opened. If that process says nothing for
+    `silence` seconds, it is taken for gone.
 
     Raises:
         RegistryError: it is missing or damaged.
@@ -82,7 +83,7 @@ def load(state: Path, model: str, version: str) -> LiveVersion:
     """
     found = versions.load(state, model, version)
     if found.manifest.task in LANGUAGE_TASKS:
-        return LanguageVersion.load(state, found)
+        return LanguageVersion.load(state, found, silence)
     found.verify()
     examples = found.golden()
     schema = found.manifest.schema

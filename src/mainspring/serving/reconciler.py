@@ -33,10 +33,16 @@ _SETTLE_SECONDS = 10.0
 
 
 class Reconciler:
-    """Follows the desired state in `state`, and fills `slots`. All but the loading happens on the event loop."""
+    """Follows the desired state in `state`, and fills `slots`. All but the loading happens on the event loop.
 
-    def __init__(self, state: Path, slots: Slots, metrics: Metrics, on_change: Callable[[], None]) -> None:
+    An engine of a language model that says nothing for `silence` seconds is taken for gone.
+    """
+
+    def __init__(
+        self, state: Path, slots: Slots, metrics: Metrics, on_change: Callable[[], None], *, silence: float
+    ) -> None:
         self._state = state
+        self._silence = silence
         self._slots = slots
         self._metrics = metrics
         self._on_change = on_change
@@ -116,7 +122,7 @@ class Reconciler:
             started = time.monotonic()
             try:
                 loaded = await asyncio.get_running_loop().run_in_executor(
-                    self._loaders, load, self._state, slot.name, version
+                    self._loaders, load, self._state, slot.name, version, self._silence
                 )
                 await loaded.open()
             except Exception as error:
@@ -142,7 +148,7 @@ class Reconciler:
             return
         try:
             loaded = await asyncio.get_running_loop().run_in_executor(
-                self._loaders, load, self._state, slot.name, before
+                self._loaders, load, self._state, slot.name, before, self._silence
             )
             await loaded.open()
         except MainspringError as error:

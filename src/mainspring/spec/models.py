@@ -142,13 +142,17 @@ class RegressionSpec(TabularSpec):
 
 
 class RemoteSpec(Strict):
-    """An endpoint that speaks OpenAI's API. `key` names the environment variable that has the API key."""
+    """An endpoint that speaks OpenAI's API. `key` names the environment variable that has the API key.
+
+    `embeds` is the width of the vectors that an embedding model gives.
+    """
 
     url: str
     model: str
     key: str | None = None
     timeout: Seconds = 60.0
     context: Annotated[int, Field(ge=16)] = 8192
+    embeds: Annotated[int, Field(ge=1)] | None = None
 
 
 class LanguageSpec(ModelSpec):
@@ -169,6 +173,8 @@ class LanguageSpec(ModelSpec):
     def _base_or_remote(self) -> LanguageSpec:
         if (self.base is None) == (self.remote is None):
             raise ValueError("either `base` (weights to run here) or `remote` (an endpoint), and not both")
+        if self.remote is not None and (self.remote.embeds is not None) != (self.task == "embedding"):
+            raise ValueError('`embeds` (the width of its vectors) in `remote` with task = "embedding", and only then')
         if self.engine == "llamacpp" and self.precision == "reference":
             raise ValueError('`engine = "openvino"` with `precision = "reference"`: llama.cpp computes as the file is')
         return self

@@ -383,12 +383,13 @@ def build_remote(spec: LanguageSpec, staged: Path) -> Built:
         "key_environment": spec.remote.key,
         "timeout": spec.remote.timeout,
         "context": spec.remote.context,
+        "embeds": spec.remote.embeds,
     }
     (staged / REMOTE).write_bytes(msgspec.json.format(msgspec.json.encode(told)))
     return Built(
         candidate=f"{spec.remote.model} at {spec.remote.url}",
         parameters={"engine": "remote", "properties": {}},
-        metric="agreement",
+        metric="cosine" if spec.task == "embedding" else "agreement",
         metrics={},
         parity={},
         evidence=f"{spec.remote.url} is asked; what it answers is its own",
