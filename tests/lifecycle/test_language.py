@@ -171,10 +171,17 @@ def test_commands_tell_of_language_models(folder, fitted):
     assert "agreement" in status.output
     told = history.read(folder / ".mainspring", "desk")
     assert [event.kind for event in told] == ["fit", "promote"]
-    for command in ("replay", "drift"):
+    instead = {
+        "replay": "mainspring evaluate desk",
+        "drift": "mainspring evaluate desk",
+        "renew": "mainspring fit desk",
+    }
+    for command, possible in instead.items():
         refused = runner.invoke(cli, [command, "desk", "--project", str(folder)])
         assert isinstance(refused.exception, SpecError), (command, refused.output)
-        assert "is a chat model" in str(refused.exception)
+        assert "desk is a chat model" in str(refused.exception)
+        assert f"mainspring {possible}" in str(refused.exception)
+    assert "nothing to renew" in runner.invoke(cli, ["renew", "--project", str(folder)]).output
 
 
 def test_evaluate_tells_what_parity_found_and_why_this_way_is_served(folder, fitted):

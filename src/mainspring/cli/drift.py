@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mainspring import spec
-from mainspring.cli.options import json_option, print_json, project_option
+from mainspring.cli.options import json_option, print_json, project_option, require_table
 from mainspring.errors import require
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 def drift(model: str, everything: bool, folder: Path, as_json: bool) -> None:
     """Show how live traffic differs from what MODEL was fitted on: alarms, and the newest window's findings."""
     project = spec.load(folder)
-    project.table(model)
+    instead = (
+        "and drift is looked for in tables: what traffic is like is in the gateway's /metrics and the prediction log, "
+        f"what its versions are worth in `mainspring evaluate {model}`"
+    )
+    require_table(project, model, instead)
     require("pyarrow", "tabular")
     from rich.console import Console
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from mainspring.errors import SpecError
+
+if TYPE_CHECKING:
+    from mainspring.spec import Project
 
 PROMOTED_NOTHING = 3  # the exit code for: done, but the gate said no
 
@@ -19,6 +24,13 @@ project_option: Callable[..., Any] = click.option(
     help="The project's folder.  [default: the current one]",
 )
 json_option: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+
+
+def require_table(project: Project, model: str, instead: str) -> None:
+    """SpecError where `model` is not of a table; of a language model it says what is possible `instead`."""
+    if model in project.languages:
+        raise SpecError(f"{model} is a {project.languages[model].task} model, {instead}")
+    project.table(model)
 
 
 def print_json(value: Any) -> None:

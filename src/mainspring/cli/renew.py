@@ -8,7 +8,7 @@ import click
 
 from mainspring import spec
 from mainspring.cli.fit import conclude, watcher
-from mainspring.cli.options import json_option, project_option
+from mainspring.cli.options import json_option, project_option, require_table
 from mainspring.errors import require
 
 
@@ -31,7 +31,11 @@ def renew(
 
     project = spec.load(folder)
     for model in models:
-        project.table(model)
+        instead = (
+            "which learns nothing from new rows: where `base` or `remote` names another one, `mainspring fit "
+            f"{model}` makes a version of it and judges it"
+        )
+        require_table(project, model, instead)
     require("sklearn", "tabular")
     from mainspring.lifecycle.monitor import alarms_now
     from mainspring.lifecycle.renew import renew as renew_model
@@ -39,6 +43,8 @@ def renew(
 
     told, results = watcher(Console(stderr=True, highlight=False)), []
     live = [model for model in desired.read(project.state).models if model in project.tables]
+    if not (models or live):
+        click.echo("no model of a table has a champion: there is nothing to renew", err=True)
     for model in models or live:
         alarms = [] if reason else alarms_now(project, model)
         why = reason or (alarms[0].message if alarms else "by hand")

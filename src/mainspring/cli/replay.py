@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mainspring import spec
-from mainspring.cli.options import json_option, print_json, project_option
+from mainspring.cli.options import json_option, print_json, project_option, require_table
 from mainspring.errors import require
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def replay(model: str, every: Any, start: int, label_delay: float, rows: int, fo
     from rich.console import Console
 
     project = spec.load(folder)
-    project.table(model)
+    instead = f"which has no dated history to be fitted on: `mainspring evaluate {model}` tells what is known of it"
+    require_table(project, model, instead)
     for module in ("sklearn", "skl2onnx", "matplotlib"):
         require(module, "tabular")
     from mainspring.lifecycle import replay as replaying
