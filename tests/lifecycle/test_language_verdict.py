@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from functools import partial
 
 import numpy as np
@@ -13,8 +14,10 @@ from click.testing import CliRunner
 from mainspring import spec
 from mainspring.cli import cli
 from mainspring.errors import DataError, SpecError
-from mainspring.lifecycle import language_questions
+from mainspring.lifecycle import language_questions, trials
 from mainspring.lifecycle.fit import fit
+from mainspring.monitoring import segments
+from mainspring.monitoring.segments import Load, SegmentWriter, TrafficFrame
 from mainspring.registry import desired, versions
 from mainspring.use import OpenProject
 
@@ -90,6 +93,26 @@ def test_a_later_version_is_promoted_where_it_is_better_and_rejected_where_it_is
     assert told["questions"] == 40
 
 
+@pytest.mark.parametrize(("errors", "champion"), [(2, "2"), (60, "1")])
+def test_a_better_version_is_tried_with_a_share_of_the_traffic_first(project, errors, champion):
+    declared = project("always", JUDGED + '\nrenew = { rollout = "canary", share = 0.25, trial = "1ms" }')
+    [found] = fit(declared)
+    assert (found.outcome, found.version) == ("trial", "2")
+    live = desired.read(declared.state).models["sums"]
+    assert [(route.version, route.share) for route in live.routes] == [("1", 0.75), ("2", 0.25)]
+
+    now = int(time.time() * 1e6)
+    loads = [Load("1", now, now, 900, 3, 100.0, -2000.0, 5000.0, 900)]
+    loads += [Load("2", now, now, 300, errors, 900.0, 300.0, 400.0, 300)]  # it takes longer, which is no harm
+    writer = SegmentWriter(segments.folder(declared.state, "sums"))
+    writer.append(TrafficFrame(loads))
+    writer.close()
+    judgement = trials.look(declared, "sums")
+    assert judgement.decision == ("promote" if champion == "2" else "roll back"), judgement.reason
+    assert desired.read(declared.state).champion("sums") == champion
+    assert len(desired.read(declared.state).models["sums"].routes) == 1
+
+
 def test_the_gate_is_the_specs(project):
     [found] = fit(project("always", JUDGED + "\ngate = { margin = 0.9 }"))
     assert found.verdict["decision"] == "reject"
@@ -156,6 +179,8 @@ def test_answers_are_read_as_the_metric_needs(project, metric, right, answer, sc
     ("more", "said"),
     [
         ('data = "sums.jsonl"', "together with `target`"),
+        ('renew = { rollout = "shadow" }', "a language model has no shadows"),
+        ('renew = { every = "1d" }', r"a language model is not renewed; found \['every'\]"),
         ('metric = "numeric"', "`query` and `metric` together with `data`"),
     ],
 )

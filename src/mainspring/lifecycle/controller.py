@@ -86,8 +86,8 @@ class Controller:
         self._safely("desired state", self._restore)
         for model in self._project.models:
             self._safely(f"the history of {model}", partial(promote.complete, self._project, model))
-        for model in self._project.tables:
             self._safely(f"the trial of {model}", partial(self._judge, model))
+        for model in self._project.tables:
             if self._project.log.enabled:
                 self._safely(f"the monitoring of {model}", partial(self._monitor, model))
             self._safely(f"the renewal of {model}", partial(self._renew, model))

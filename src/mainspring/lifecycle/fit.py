@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mainspring.errors import MainspringError, RegistryError
 from mainspring.files import lock
 from mainspring.lifecycle import follow, promote
+from mainspring.lifecycle.letting_in import let_in
 from mainspring.lifecycle.progress import Outcome, Prepared, Result, Watcher
 from mainspring.registry import desired, history, tracking, versions
 from mainspring.registry.versions import Version
@@ -101,6 +102,9 @@ def _unchanged(project: Project, version: Version, began: float) -> Result:
 
 def _conclude(project: Project, version: Version, store: tracking.Tracking | None, seconds: float) -> Result:
     manifest = version.manifest
+    # A table's challenger is tried in live traffic by a renewal. A language model has none: its fit takes the place.
+    if manifest.model in project.languages and desired.read(project.state).champion(manifest.model) is not None:
+        return let_in(project, version, store, seconds)
     if manifest.verdict["decision"] == "promote":
         promote.promote(project, manifest.model, version.name, reason=manifest.verdict["reason"], watched=True)
         outcome: Outcome = "promoted"

@@ -20,7 +20,8 @@ from mainspring.data.fingerprints import table_fingerprint
 from mainspring.data.splits import Split
 from mainspring.errors import MainspringError, RegistryError
 from mainspring.files import lock
-from mainspring.lifecycle import fit, lineage, promote
+from mainspring.lifecycle import fit, lineage
+from mainspring.lifecycle.letting_in import let_in
 from mainspring.lifecycle.lineage import Fingerprint
 from mainspring.lifecycle.progress import Result, Watcher
 from mainspring.lifecycle.tables import Material, make
@@ -102,7 +103,7 @@ def _renew(project: Project, model: str, since: int | None, search: bool, watche
     with versions.staging(project.state, model) as staged:
         version = make(project, model, material, print_of_now, staged, watcher)
     fit.record(project, version, store, watcher)
-    return _let_in(project, spec, version, store, time.perf_counter() - began)
+    return let_in(project, version, store, time.perf_counter() - began)
 
 
 def _live_rows(project: Project, spec: TabularSpec, model: str, champion: str, watcher: Watcher) -> pa.Table | None:
@@ -162,28 +163,3 @@ def _material(
 def _rows(policy: dict[str, Any] | None) -> tuple[Any, Any]:
     """What a policy says of the rows: from when on, and which live ones. A fit's, which is None: all, and no live."""
     return (policy.get("from"), policy.get("live")) if policy else (None, None)
-
-
-def _let_in(
-    project: Project, spec: TabularSpec, version: Version, store: tracking.Tracking | None, seconds: float
-) -> Result:
-    """By the verdict and the policy: promoted, tried in live traffic first, or kept."""
-    model, rollout = version.manifest.model, spec.renew.rollout
-    verdict, metrics = version.manifest.verdict, version.manifest.metrics
-    passed = verdict["decision"] == "promote"
-    if passed and rollout == "full":
-        promote.promote(project, model, version.name, reason=verdict["reason"], watched=True)
-        return Result(model, "promoted", version.name, verdict["reason"], seconds, verdict, metrics)
-    if store:
-        store.set_alias(model, tracking.CHALLENGER, version.name)
-    if not passed:
-        return Result(model, "kept", version.name, verdict["reason"], seconds, verdict, metrics)
-    if rollout == "shadow":
-        desired.set_shadow(project.state, model, version.name)
-        what = "answers beside the champion, unheard"
-    else:
-        desired.set_canary(project.state, model, version.name, spec.renew.share)
-        what = f"takes {spec.renew.share:.0%} of the traffic"
-    message = f"{verdict['reason']}; it {what} for {spec.renew.trial:,.0f} s before it is promoted"
-    history.append(project.state, model, "rollout", version.name, message, phase="begin", rollout=rollout)
-    return Result(model, "trial", version.name, message, seconds, verdict, metrics)

@@ -170,6 +170,16 @@ class LanguageSpec(ModelSpec):
     private: Literal["drop", "hash"] | None = None
 
     @model_validator(mode="after")
+    def _is_not_renewed(self) -> LanguageSpec:
+        if self.renew.rollout == "shadow":
+            raise ValueError('`rollout = "canary"` or "full": a language model has no shadows, for an answer is dear')
+        if beside := sorted(self.renew.model_fields_set - {"rollout", "share", "trial"}):
+            raise ValueError(
+                f"`rollout`, `share` and `trial` in `renew`: a language model is not renewed; found {beside}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _base_or_remote(self) -> LanguageSpec:
         if (self.base is None) == (self.remote is None):
             raise ValueError("either `base` (weights to run here) or `remote` (an endpoint), and not both")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import openai
@@ -97,6 +98,18 @@ class Languages(Served):
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
             preexec_fn=in_child(),
         )
+
+    @contextmanager
+    def another_engine(self, model, version):
+        """One more engine, of a version that was published later."""
+        arguments = [str(self.diary_file), model, str(socket_path(self.state, model, version))]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        engine = subprocess.Popen([sys.executable, "-c", reciter.HOST, *arguments], env=environment)
+        try:
+            yield
+        finally:
+            engine.kill()
+            engine.wait()
 
     def end_engines(self):
         self.engines.kill()

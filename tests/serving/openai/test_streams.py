@@ -12,8 +12,11 @@ import pytest
 from projects import wait_until
 
 from mainspring.monitoring import segments
+from mainspring.registry import desired
 from mainspring.serving import keys, server
 from mainspring.serving.openai import asking
+
+from .conftest import publish
 
 SLOW = "slowly 0.05 " + "word " * 400
 
@@ -150,8 +153,6 @@ def test_many_streams_at_once_are_each_whole(languages):
 
 
 def test_a_version_is_kept_until_its_streams_end(start_languages):
-    from mainspring.registry import desired
-
     served = start_languages()
     with streaming(served, "slowly 0.1 " + "word " * 10) as (_, lines):
         next(lines)
@@ -265,3 +266,17 @@ def test_private_prompts_and_answers_never_reach_the_disk(start_languages, priva
     hashes = {text for frame in rows for texts in frame.texts.values() for text in texts}
     assert len(hashes) == len(kept)  # equal texts have equal hashes, which are 16 digits
     assert all(len(text) == 16 for text in hashes)
+
+
+def test_a_canary_takes_its_share_and_a_caller_stays_with_its_version(start_languages):
+    served = start_languages()
+    publish(served.state, "desk")
+    with served.another_engine("desk", "2"):
+        desired.set_canary(served.state, "desk", "2", 0.5)
+        wait_until(lambda: len(served.gateway.slots.find("desk").versions) == 2, "both versions to be live")
+        answered = {user: served.ask("hi", user=f"u{user}").headers["x-model-version"] for user in range(16)}
+        assert set(answered.values()) == {"1", "2"}
+        assert {user: served.ask("hi", user=f"u{user}").headers["x-model-version"] for user in range(16)} == answered
+        assert served.ask("hi", model="desk:2").headers["x-model-version"] == "2"
+        desired.set_champion(served.state, "desk", "2")
+        wait_until(lambda: served.ask("hi").headers["x-model-version"] == "2", "version 2 to have all traffic")
