@@ -60,7 +60,7 @@ def render(manifest: Manifest, report: LanguageReport) -> str:
         report=report,
         style=Markup(style()),
         date=date(manifest.created),
-        reason=sentence(manifest.verdict["reason"]),
+        reason=sentence(manifest.verdict["reason"].replace(manifest.metric, metric_name(manifest.metric), 1)),
         against=manifest.verdict.get("against", "baseline"),
         comparison=comparison_of(manifest.verdict),
         why=why(manifest, report),
@@ -76,7 +76,7 @@ def render(manifest: Manifest, report: LanguageReport) -> str:
 def _line(name: str, estimate: dict[str, Any], main: bool) -> _Line:
     value, interval, _ = measured(estimate)
     limit = limit_of(name)
-    title, description = _TITLES.get(name, (metric_name(name), ""))
+    title, description = _TITLES.get(name, (metric_name(name).capitalize(), ""))
     return _Line(title, description, value, interval, str(limit or ""), estimate.get("method", ""), main)
 
 
