@@ -171,16 +171,11 @@ def test_commands_tell_of_language_models(folder, fitted):
     assert "agreement" in status.output
     told = history.read(folder / ".mainspring", "desk")
     assert [event.kind for event in told] == ["fit", "promote"]
-    instead = {
-        "replay": "mainspring evaluate desk",
-        "drift": "mainspring evaluate desk",
-        "renew": "mainspring fit desk",
-    }
-    for command, possible in instead.items():
+    for command, possible in (("replay", "evaluate"), ("drift", "evaluate"), ("renew", "fit")):
         refused = runner.invoke(cli, [command, "desk", "--project", str(folder)])
         assert isinstance(refused.exception, SpecError), (command, refused.output)
         assert "desk is a chat model" in str(refused.exception)
-        assert f"mainspring {possible}" in str(refused.exception)
+        assert f"mainspring {possible} desk" in str(refused.exception)
     assert "nothing to renew" in runner.invoke(cli, ["renew", "--project", str(folder)]).output
 
 

@@ -95,8 +95,8 @@ def collect(project: Project, model: str, since: int, champion: str, challenger:
     one_side = _side(log.traffic(project, model, champion, *((before, since) if kind == "probation" else (since, now))))
     other_side = _side(log.traffic(project, model, challenger, since, now))
     if model in project.languages:
-        errors = [replace(side, log_seconds=Moments()) for side in (one_side, other_side)]
-        return Evidence(kind, *errors, elapsed=(now - since) / 1e6)
+        one_side, other_side = (replace(side, log_seconds=Moments()) for side in (one_side, other_side))
+        return Evidence(kind, one_side, other_side, elapsed=(now - since) / 1e6)
     tried = versions.load(project.state, model, challenger)
     metric = tried.manifest.metric
 
