@@ -53,7 +53,7 @@ SINGLES = 3  # prompts asked one after the other
 SURE = {
     "The capital of Japan is": "Tokyo",
     "1, 2, 3, 4, 5, 6, 7, 8,": "9, 10",
-    "Monday, Tuesday, Wednesday,": "Thursday, Friday",
+    "The days of the week are Monday, Tuesday, Wednesday,": "Thursday",
 }
 SURE_TOKENS = 12
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import ctranslate2
@@ -13,7 +15,7 @@ def main() -> None:
     generator = ctranslate2.Generator(
         given["model"], compute_type=given["compute_type"], inter_threads=1, intra_threads=given["threads"]
     )
-    vocabulary = given["tokens"]
+    vocabulary = json.loads((Path(given["model"]) / "vocabulary.json").read_text())
 
     def generate(prompts: Prompts, new: int) -> dict[str, Any]:
         texts = [[vocabulary[id_] for id_ in prompt] for prompt in prompts]
