@@ -1,6 +1,6 @@
 """How fast does the gateway write, beside llama.cpp's server, vLLM and other engines, and beside the bare runtime?
 
-    python benchmarks/language_engines.py [--rounds 3] [--engines NAME...] [--streams 1 8 32] [--quick] [--out FILE]
+    python benchmarks/language_engines.py [--rounds 3] [--engines NAME...] [--without NAME...] [--quick] [--out FILE]
 
 One model, SmolLM2-135M-Instruct, in the format of each engine, made of the file that Mainspring serves as `fit` left
 it. Each answer is 128 tokens after a prompt of 512, chosen greedily, whether or not the model would have ended before;
@@ -224,6 +224,26 @@ def machine() -> dict[str, Any]:
 # Measuring ---------------------------------------------------------------------------------------------------------
 
 
+def whole(results: Results, failures: dict[str, str]) -> Results:
+    """Those of the engines that have not failed."""
+    return {name: turns for name, turns in results.items() if name not in failures}
+
+
+def write(arguments: argparse.Namespace, results: Results, failures: dict[str, str], everything: list[Engine]) -> None:
+    found = {
+        "machine": machine(),
+        "rounds": max(map(len, results.values()), default=0),
+        "prompt_tokens": PROMPT_TOKENS,
+        "new_tokens": arguments.new,
+        "failures": failures,
+        "weights": {engine.name: engine.weights for engine in everything if engine.name in results},
+        "results": {name: [asdict(turn) for turn in turns] for name, turns in results.items()},
+        "comparisons": comparisons(results, everything, arguments.streams),
+    }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(found, indent=2) + "\n")
+
+
 def measure(arguments: argparse.Namespace) -> None:
     if len(os.sched_getaffinity(0)) != THREADS:
         raise BenchmarkError(f"this is for {THREADS} cores: run it under `taskset --cpu-list 0-{THREADS - 1}`")
@@ -232,9 +252,10 @@ def measure(arguments: argparse.Namespace) -> None:
     tokenizer = Tokenizer.from_gguf(gguf)
     everything = engines(version_, ModelFiles(gguf), tokenizer)
     names = [engine.name for engine in everything]
-    if unknown := set(arguments.engines or ()) - set(names):
+    if unknown := {*(arguments.engines or ()), *arguments.without} - set(names):
         raise BenchmarkError(f"no engine {'; '.join(sorted(unknown))}; there are: {'; '.join(names)}")
-    chosen = [engine for engine in everything if engine.name in (arguments.engines or names)]
+    wanted = set(arguments.engines or names) - set(arguments.without)
+    chosen = [engine for engine in everything if engine.name in wanted]
     for peer in dict.fromkeys(peer for engine in chosen for peer in engine.needs):
         prepare(peer)
     for engine in chosen:
@@ -254,21 +275,9 @@ def measure(arguments: argparse.Namespace) -> None:
             except BenchmarkError as error:  # the others are still worth their time
                 failures[engine.name] = str(error)
                 say(f"{engine.name} failed: {error}")
-    results = {name: turns for name, turns in results.items() if name not in failures}
-    print(markdown(results, everything, arguments.streams))
-    if arguments.out:
-        found = {
-            "machine": machine(),
-            "rounds": arguments.rounds,
-            "prompt_tokens": PROMPT_TOKENS,
-            "new_tokens": arguments.new,
-            "failures": failures,
-            "weights": {engine.name: engine.weights for engine in chosen},
-            "results": {name: [asdict(turn) for turn in turns] for name, turns in results.items()},
-            "comparisons": comparisons(results, everything, arguments.streams),
-        }
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(found, indent=2) + "\n")
+        if arguments.out:  # after each round, for a run is long
+            write(arguments, whole(results, failures), failures, everything)
+    print(markdown(whole(results, failures), everything, arguments.streams))
     if failures:
         raise BenchmarkError("\n".join(f"{name} failed: {error}" for name, error in failures.items()))
 
@@ -277,6 +286,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--engines", nargs="+", metavar="NAME", help="only these")
+    parser.add_argument("--without", nargs="+", default=[], metavar="NAME", help="all but these")
     parser.add_argument(
         "--streams", nargs="+", type=int, default=[1, 8, MOST_STREAMS], help=f"1 to {MOST_STREAMS} prompts at once"
     )
