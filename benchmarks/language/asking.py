@@ -15,11 +15,15 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Answer:
-    """What came back. `times`: when each piece of text came, in seconds since the request was sent."""
+    """What came back.
+
+    `times`: when each piece of text came, in seconds since the request was sent; `seconds`: when all was there.
+    """
 
     status: int
     text: str = ""
     times: list[float] = field(default_factory=list)
+    seconds: float = 0.0
     usage: dict[str, Any] = field(default_factory=dict)
     finish: str | None = None
     error: str | None = None
@@ -66,6 +70,7 @@ async def ask(url: str, body: dict[str, Any], *, leave_after: float | None = Non
     except (OSError, asyncio.IncompleteReadError) as error:
         answer.error = f"{type(error).__name__}: {error}"
     finally:
+        answer.seconds = time.perf_counter() - began
         writer.close()
     return answer
 
