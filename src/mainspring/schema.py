@@ -53,7 +53,8 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a model predicts: one of `labels` (classification), or a number where there are none (regression).
+    """What a model predicts: one of `labels` (classification), or a number where there are none (regression); of a
+    prompt perhaps any `text`, which may be that of a JSON value.
 
     Labels keep the type that they have in the data, so that a boolean target is answered with `true`, not `"true"`.
     With two labels the second is the positive class.
@@ -62,6 +63,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     labels: tuple[Label, ...] = ()
     unit: str | None = None
+    text: bool = False
 
 
 class Schema(msgspec.Struct, frozen=True):

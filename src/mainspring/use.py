@@ -8,26 +8,31 @@
         print(text, end="")
 
 Where a service of the project is running, its engine answers; otherwise the model is loaded into this process. All of
-it can be awaited as well: `agenerate`, `astream`, `aembed`.
+it can be awaited as well: `agenerate`, `astream`, `aembed`. A prompt program answers records:
+
+    print(OpenProject("office").prompt("mail").answer([{"mail": "Where is my invoice?"}])[0].value)
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from mainspring import spec
+from mainspring import prompts, spec
 from mainspring.errors import RegistryError
+from mainspring.lifecycle.champions import opened
 from mainspring.lifecycle.engines import engine_of
+from mainspring.prompts.records import FILE_NAME, Uses
 from mainspring.registry import desired, versions
 from mainspring.registry.versions import Version
 from mainspring.runtimes.language.protocol import Delta, Engine, Generate, Message, Sampling, Usage
+from mainspring.spec import Project
 
 _T = TypeVar("_T")
 
@@ -46,11 +51,24 @@ class OpenProject:
             RegistryError: it has no champion, or no such version.
         """
         self.declared.language(name)
+        return LanguageModel(self.declared.state, self._version(name, version))
+
+    def prompt(self, name: str, version: str | None = None) -> PromptProgram:
+        """The prompt program called `name`: its champion, or `version`.
+
+        Raises:
+            SpecError: there is no such prompt program.
+            RegistryError: it has no champion, or no such version, or its files are damaged.
+        """
+        self.declared.prompt(name)
+        return PromptProgram(self.declared, self._version(name, version))
+
+    def _version(self, name: str, version: str | None) -> Version:
         state = self.declared.state
         chosen = version or desired.read(state).champion(name)
         if chosen is None:
             raise RegistryError(f"{name} has no champion yet: mainspring fit {name}")
-        return LanguageModel(state, versions.load(state, name, chosen))
+        return versions.load(state, name, chosen)
 
 
 class LanguageModel:
@@ -134,6 +152,31 @@ class LanguageModel:
         if self.version.manifest.task == "chat":
             return Generate(messages=[{"role": "user", "content": asked}], sampling=sampling)
         return Generate(prompt=asked, sampling=sampling)
+
+
+class PromptProgram:
+    """One version of a prompt program. It asks the champions of the models that it uses."""
+
+    def __init__(self, project: Project, version: Version) -> None:
+        version.verify()
+        self.version = version
+        self.prompt = prompts.load(version.file(FILE_NAME))
+        self._project = project
+
+    def answer(self, records: Sequence[Mapping[str, Any]]) -> list[prompts.Answer]:
+        """The answers to `records`, which have a value for each variable; they are asked at the same time.
+
+        Raises:
+            RequestError: a record does not fit the prompt.
+            RegistryError: a model that is asked has no champion.
+        """
+        return asyncio.run(self.aanswer(records))
+
+    async def aanswer(self, records: Sequence[Mapping[str, Any]]) -> list[prompts.Answer]:
+        """See `answer`."""
+        uses = Uses.of(self.version.manifest.parameters).by(self.prompt)
+        async with opened(self._project, uses) as model:
+            return await prompts.answer_all(self.prompt, records, model)
 
 
 class _Loop:

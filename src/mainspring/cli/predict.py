@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -13,6 +13,9 @@ from mainspring import spec
 from mainspring.cli.options import json_option, print_json, project_option
 from mainspring.errors import RegistryError, RequestError, require
 from mainspring.schema import Columns, Schema, label_text
+
+if TYPE_CHECKING:
+    from mainspring.runtimes.records import RecordCodec
 
 _MOST_TOKENS = 512  # of an answer
 
@@ -31,6 +34,9 @@ def predict(model: str, input_: str, version: str | None, folder: Path, as_json:
     """
     project = spec.load(folder)
     project.model(model)
+    if model in project.prompts:
+        _ask_prompt_program(folder, model, version, input_, as_json)
+        return
     if model in project.languages:
         _ask_language_model(folder, model, version, input_, as_json)
         return
@@ -46,20 +52,24 @@ def predict(model: str, input_: str, version: str | None, folder: Path, as_json:
     found.verify()
     schema = found.manifest.schema
     codec = RecordCodec(schema)
-    path = Path(input_) if not input_.lstrip().startswith(("{", "[")) else None
-    try:
-        if path is None or input_ == "-" or path.suffix == ".json":
-            columns, _ = codec.decode(_bytes(input_, path))
-        else:
-            columns = _table(path, schema)
-    except RequestError as error:
-        raise click.ClickException(f"{error.place}: {error}") from None
+    columns = _columns(input_, codec, schema)
     outputs = OnnxRuntime(found.file(FILE_NAME), schema, threads=0).predict_in_chunks(columns)
     answers = codec.outputs(outputs)
     if as_json:
         print_json({"model": model, "version": chosen, "predictions": answers})
     else:
         _print(answers)
+
+
+def _columns(given: str, codec: RecordCodec, schema: Schema) -> Columns:
+    """The records that are given, as JSON or by the path of a file."""
+    path = Path(given) if not given.lstrip().startswith(("{", "[")) else None
+    try:
+        if path is None or given == "-" or path.suffix == ".json":
+            return codec.decode(_bytes(given, path))[0]
+        return _table(path, schema)
+    except RequestError as error:
+        raise click.ClickException(f"{error.place}: {error}") from None
 
 
 def _ask_language_model(folder: Path, model: str, version: str | None, given: str, as_json: bool) -> None:
@@ -78,6 +88,36 @@ def _ask_language_model(folder: Path, model: str, version: str | None, given: st
         print_json({"model": model, "version": manifest.version, "answer": answer})
     else:
         click.echo(answer)
+
+
+def _ask_prompt_program(folder: Path, model: str, version: str | None, given: str, as_json: bool) -> None:
+    """Print the answers to records, and what they cost."""
+    from mainspring.prompts.records import values_of
+    from mainspring.prompts.template import as_text
+    from mainspring.runtimes.records import RecordCodec
+    from mainspring.use import OpenProject
+
+    program = OpenProject(folder).prompt(model, version)
+    schema = program.version.manifest.schema
+    columns = _columns(given, RecordCodec(schema), schema)
+    answers = program.answer(values_of(columns, schema))
+    if as_json:
+        told = [
+            {"answer": one.value, "tokens": one.cost.tokens, "calls": one.cost.calls, "stopped": one.stopped}
+            for one in answers
+        ]
+        print_json({"model": model, "version": program.version.name, "predictions": told})
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("answer")
+    for heading in ("tokens", "calls"):
+        table.add_column(heading, justify="right")
+    for one in answers:
+        answer = one.stopped or "–" if one.value is None else as_text(one.value)
+        table.add_row(answer, str(one.cost.tokens), str(one.cost.calls))
+    Console(highlight=False, markup=False).print(table)
 
 
 def _bytes(given: str, path: Path | None) -> bytes:

@@ -10,7 +10,7 @@ import difflib
 import glob
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -34,17 +34,20 @@ _KNOWN = f"{', '.join(FORMATS)}; the text formats also compressed, as .csv.gz"
 _DATABASE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def read(project: Project, model: str) -> pa.Table:
+def read(project: Project, model: str, texts: Iterable[str] = ()) -> pa.Table:
     """The data of `model` as a table of canonical types (see `canonical`), all rows and columns of it.
+
+    Strings in the columns `texts` are what they are, unless the spec says otherwise.
 
     Raises:
         SpecError: `data` or `query` names something that is not there.
         DataError: what is there cannot be read.
     """
-    spec = project.table(model)
+    spec = project.of_data(model)
     kinds: dict[str, Kind] = {name: column.kind for name, column in spec.columns.items() if column.kind}
     if spec.time:
         kinds.setdefault(spec.time, "time")
+    kinds = {**dict.fromkeys(texts, "text"), **kinds}
     return read_named(project, model, spec.data, spec.query, kinds, spec.missing)
 
 

@@ -28,7 +28,7 @@ from mainspring.data.dataset import Dataset, row_groups, row_times
 from mainspring.data.fingerprints import hash_texts, mix, row_hashes
 from mainspring.errors import DataError
 from mainspring.schema import Column, label_text
-from mainspring.spec import TabularSpec
+from mainspring.spec import DataSpec
 
 # The last part of a fold's training rows, on which early stopping is judged: about 15 %.
 _INNER_PARTS = 7
@@ -69,18 +69,23 @@ class Split(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return _uniform(row_hashes(conform(table, self.hashed), self.hashed)) < self.below
 
 
-def hold_out(dataset: Dataset, spec: TabularSpec) -> Split:
-    """The split that holds out about the share `spec.holdout` of the rows.
+def hold_out(dataset: Dataset, spec: DataSpec) -> Split:
+    """As `divide`, so that there is something to learn and to judge by on both sides.
 
     Raises:
-        DataError: the rows cannot be divided: all are of one time, of one group or equal, or a side lacks labels.
+        DataError: the rows cannot be divided, or a side lacks labels.
     """
-    split = _split(dataset, spec)
+    split = divide(dataset, spec)
     _check_labels(dataset, split.is_holdout(dataset.table))
     return split
 
 
-def _split(dataset: Dataset, spec: TabularSpec) -> Split:
+def divide(dataset: Dataset, spec: DataSpec) -> Split:
+    """The split that holds out about the share `spec.holdout` of the rows.
+
+    Raises:
+        DataError: all rows are of one time, of one group, or equal.
+    """
     rows = _Rows.of(dataset)
     if rows.time is not None:
         return Split(

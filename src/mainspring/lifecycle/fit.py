@@ -13,19 +13,22 @@ from mainspring.lifecycle.progress import Outcome, Prepared, Result, Watcher
 from mainspring.registry import desired, history, tracking, versions
 from mainspring.registry.versions import Version
 from mainspring.spec import Project
+from mainspring.spec.references import in_order
 
 
 def fit(
     project: Project, models: Sequence[str] = (), *, force: bool = False, watcher: Watcher | None = None
 ) -> list[Result]:
-    """Fit those of `models` (all, where none is named) that are stale. One that fails does not stop the others.
+    """Fit those of `models` (all, where none is named) that are stale, a prompt program after those that it
+    asks. One that fails does not stop the others.
 
     Raises:
         SpecError: a model that does not exist is named.
     """
     for name in models:
         project.model(name)
-    return [_fit_safely(project, name, force, watcher or Watcher()) for name in models or project.models]
+    chosen = in_order(project.models, models or project.models)
+    return [_fit_safely(project, name, force, watcher or Watcher()) for name in chosen]
 
 
 def _fit_safely(project: Project, model: str, force: bool, watcher: Watcher) -> Result:
@@ -61,6 +64,10 @@ def _prepare(project: Project, model: str, watcher: Watcher) -> Prepared:
         from mainspring.lifecycle import language
 
         return language.prepare(project, model, watcher)
+    if model in project.prompts:
+        from mainspring.lifecycle import prompt
+
+        return prompt.prepare(project, model, watcher)
     from mainspring.lifecycle import tables
 
     return tables.prepare(project, model, watcher)

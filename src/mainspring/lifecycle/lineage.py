@@ -10,11 +10,12 @@ from pathlib import Path
 
 import mainspring
 from mainspring.registry.versions import Version
-from mainspring.spec import LanguageSpec, ModelSpec, Project
+from mainspring.spec import LanguageSpec, ModelSpec, Project, PromptSpec
 
 # What a fit depends on. A change elsewhere, as in the gateway, makes no model stale.
 _TABLES = ("data", "evaluation", "runtimes", "schema.py", "tasks")
 _LANGUAGE = ("evaluation/language", "runtimes/language", "tasks/language", "weights")
+_PROMPTS = ("data", "evaluation", "prompts", "runtimes/language/protocol", "runtimes/records", "schema.py")
 _ALL = ("spec/",)
 _LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "xgboost-cpu", "xgboost", "optuna", "onnx", "skl2onnx", "onnxmltools")
 
@@ -39,7 +40,7 @@ def fingerprint(project: Project, model: str, data: str) -> Fingerprint:
     return Fingerprint(
         data,
         _digest(_fitted_part(spec).encode()),
-        _digest(_own_code(model in project.languages), _users_code(project, spec)),
+        _digest(_own_code(_parts(spec)), _users_code(project, spec)),
     )
 
 
@@ -63,13 +64,19 @@ def _fitted_part(spec: ModelSpec) -> str:
     return spec.model_dump_json(exclude={"monitor", "renew", *beside})
 
 
+def _parts(spec: ModelSpec) -> tuple[str, ...]:
+    """The code that a model of this kind depends on."""
+    if isinstance(spec, LanguageSpec):
+        return _LANGUAGE
+    return _PROMPTS if isinstance(spec, PromptSpec) else _TABLES
+
+
 @cache
-def _own_code(language: bool) -> bytes:
+def _own_code(parts: tuple[str, ...]) -> bytes:
     root = Path(mainspring.__file__).parent
     files = [file.relative_to(root).as_posix() for file in root.rglob("*.py")]
-    of_language = {file for file in files if file.startswith(_LANGUAGE)}
-    own = of_language if language else {file for file in files if file.startswith(_TABLES)} - of_language
-    chosen = sorted(own | {file for file in files if file.startswith(_ALL)})
+    other = _LANGUAGE if parts == _TABLES else ()  # tables depend on whole folders, less what is of language models
+    chosen = sorted(file for file in files if file.startswith((*parts, *_ALL)) and not file.startswith(other))
     return b"\0".join(file.encode() + b"\0" + (root / file).read_bytes() for file in chosen)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from mainspring.errors import RegistryError
 from mainspring.schema import MISSING_TEXT, MISSING_TIME, Columns, Schema
-from mainspring.spec import Project
+from mainspring.spec import DataSpec, Project
 
 SECRET_NAME = "log-secret"
 Rule = Literal["drop", "hash"]
@@ -51,8 +51,8 @@ class Private:
         language = project.languages.get(model)
         if language is not None:
             return cls(project.state, dict.fromkeys(_LANGUAGE_TEXTS, language.private) if language.private else {})
-        declared = project.tables.get(model)
-        columns = declared.columns if declared else {}
+        declared = project.models.get(model)
+        columns = declared.columns if isinstance(declared, DataSpec) else {}
         return cls(project.state, {name: column.private for name, column in columns.items() if column.private})
 
     def hash(self, text: str) -> str:

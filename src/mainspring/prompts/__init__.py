@@ -7,6 +7,8 @@ toml_text   values as TOML
 reading     the answer in a model's text: a line, a number, one of several options, JSON
 model       `LanguageModel`: batches of requests to an engine; `Attempt`: one question's calls, counted and limited
 tools       what a model may use while it answers
+model_tools the project's own models as tools
+records     a prompt program among the other models: its records, and what it asks
 strategy    what a strategy is: `Strategy`, `Answer`
 strategies  one file a technique, the paper named in it
 export      plain messages for any client of OpenAI's API
@@ -19,7 +21,7 @@ from mainspring.prompts.export import export
 from mainspring.prompts.files import dumps, load, parse
 from mainspring.prompts.model import Cost, LanguageModel
 from mainspring.prompts.prompt import Example, Limits, Prompt, SamplingSpec, Turn
-from mainspring.prompts.strategy import Answer, Strategy
+from mainspring.prompts.strategy import Answer, Strategy, answer_all
 from mainspring.prompts.tools import Tool
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "Strategy",
     "Tool",
     "Turn",
+    "answer_all",
     "dumps",
     "export",
     "load",

@@ -6,18 +6,15 @@ Hyperparameter Optimization"). The questions of a round are asked as one batch. 
 the one that takes fewer tokens.
 
 That a candidate won on training questions proves little: it was the best of many. `judge` it and the champion on
-questions that were held out, and compare the two `scores` in pairs, as `evaluation.comparison` does:
-
-    compare("mae", np.ones(len(questions)), champion=Predictions(old.scores), challenger=Predictions(new.scores))
-
-(a score is 1 less its error). Where reasoning does not help the model, that says "insufficient evidence", or "reject".
+questions that were held out, and compare the two `scores` in pairs, as `evaluation.scores.compare_scores` does. Where
+reasoning does not help the model, that says "insufficient evidence", or "reject".
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,8 +119,11 @@ async def fit(
     model: LanguageModel,
     *,
     seed: int = 0,
+    progress: Callable[[Sequence[Trial], int], None] = lambda trials, kept: None,
 ) -> Fitted:
     """The best of `candidates` on training `questions`, which are taken in an order drawn from `seed`.
+
+    `progress` is told after each round: its trials, the best first, and how many of them go on.
 
     Raises:
         DataError: there is no candidate, or no question.
@@ -144,6 +144,7 @@ async def fit(
         ]
         trials.sort(key=lambda trial: trial.rank)
         kept = len(trials) if upto == len(questions) else math.ceil(len(trials) / 2)
+        progress(trials, kept)
         stopped = trials[kept:] + stopped
         running, seen = [(trial.candidate, trial.judged) for trial in trials[:kept]], upto
     return Fitted(trials[0].candidate, (*trials, *stopped))

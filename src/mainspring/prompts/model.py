@@ -94,7 +94,7 @@ class LanguageModel:
     """An engine, the tools that it may use, and an engine for embeddings (the same one where it can).
 
     `concurrency` is the most requests at a time. `remember` keeps what greedy requests were answered, for runs that
-    ask the same again, as a fit does.
+    ask the same again, as a fit does. One that is not `patient` does not wait while the engine's queue is full.
     """
 
     def __init__(
@@ -105,11 +105,13 @@ class LanguageModel:
         tools: Sequence[Tool] = (),
         concurrency: int = 16,
         remember: bool = False,
+        patient: bool = True,
     ) -> None:
         self.concurrency = concurrency
         self.tools: Mapping[str, Tool] = {tool.name: tool for tool in tools}
         self._engine = engine
         self._embedder = embedder or engine
+        self._patient = patient
         self._slots = asyncio.Semaphore(concurrency)
         self._remembered: dict[bytes, Completion] | None = {} if remember else None
         self._vectors: dict[str, np.ndarray] = {}
@@ -170,6 +172,8 @@ class LanguageModel:
                 async with self._slots:
                     return await self._ask(request)
             except OverloadedError:
+                if not self._patient:
+                    raise
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, _LONGEST_WAIT)
 

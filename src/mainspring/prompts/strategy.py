@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -43,6 +43,37 @@ class Answer:
             lines += [f"> {text}" for text in step.said]
         lines.append(f"── answer: {json.dumps(self.value, ensure_ascii=False)}; {self.cost}")
         return "\n".join(lines + ([self.stopped] if self.stopped else []))
+
+
+async def answer_all(
+    prompt: Prompt,
+    questions: Sequence[Mapping[str, Any]],
+    model: LanguageModel,
+    *,
+    told: Callable[[], object] = lambda: None,
+) -> list[Answer]:
+    """The answers to `questions`, as many at a time as `model` takes; `told` is called after each.
+
+    A question's limit of time begins when it is taken up. The first error cancels the others.
+
+    Raises:
+        RequestError, EngineGoneError, OverloadedError: as `Strategy.answer`.
+    """
+    answers: dict[int, Answer] = {}
+    waiting = iter(enumerate(questions))
+
+    async def work() -> None:
+        for place, values in waiting:
+            answers[place] = await prompt.answer(values, model)
+            told()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(model.concurrency, len(questions))):
+                group.create_task(work())
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [answers[place] for place in range(len(questions))]
 
 
 class Strategy(Strict):

@@ -38,7 +38,8 @@ _STAGING = ".staging-"
 class Lineage(msgspec.Struct, frozen=True):
     """Where a version comes from. Two with equal `data`, `spec`, `code` and `policy` are the same model.
 
-    `policy` is None of a fit; of a renewal it says which rows were taken: see `lifecycle.renew`.
+    `policy` is None of a fit; of a renewal it says which rows were taken: see `lifecycle.renew`. `uses` are the models
+    of the project that a prompt program was fitted with, and their versions; `data` heeds them.
     """
 
     data: str
@@ -52,6 +53,7 @@ class Lineage(msgspec.Struct, frozen=True):
     python: str
     libraries: dict[str, str]
     policy: dict[str, Any] | None = None
+    uses: dict[str, str] = {}
 
 
 class Ingredient(msgspec.Struct, frozen=True):

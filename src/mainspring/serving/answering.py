@@ -88,7 +88,7 @@ class Answering:
         finally:
             loaded.release()
         self._note(request, question.rows, failed=False)
-        keys = question.keys or _keys(key, question.rows)
+        keys = question.keys or keys_of_rows(key, question.rows)
         self._log.add(slot.name, loaded.name, request.unique, request.seen, keys, question.columns, outputs)
         shadow = slot.shadow
         if isinstance(shadow, LoadedVersion) and shadow is not loaded:
@@ -116,7 +116,8 @@ def business_key(request: Request) -> str:
     return given.decode("ascii")
 
 
-def _keys(key: str, rows: int) -> Sequence[str]:
+def keys_of_rows(key: str, rows: int) -> Sequence[str]:
+    """What the rows of a request are called that the client calls `key`; nothing if it has no name."""
     if not key:
         return ()
     return (key,) if rows == 1 else [f"{key}-{row}" for row in range(rows)]

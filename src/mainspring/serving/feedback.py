@@ -167,6 +167,10 @@ class _LabelCheck:
                 return
             allowed = ", ".join(msgspec.json.encode(label).decode() for label in self._target.labels[:20])
             raise RequestError(f"expected one of the labels {allowed}; found {_said(label)}", place)
+        if self._target.text:
+            if isinstance(label, str):
+                return
+            raise RequestError(f"expected the right answer as text; found {_said(label)}", place)
         if isinstance(label, bool) or not isinstance(label, int | float) or not _finite(label):
             raise RequestError(f"expected a finite number; found {_said(label)}", place)
 

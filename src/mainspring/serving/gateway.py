@@ -28,6 +28,7 @@ from mainspring.serving.openai.completions import Completions
 from mainspring.serving.openai.embeddings import Embeddings
 from mainspring.serving.predict import Predict
 from mainspring.serving.prediction_log import PredictionLog
+from mainspring.serving.prompting import Prompting
 from mainspring.serving.reconciler import Reconciler
 from mainspring.serving.shadow import Shadow
 from mainspring.serving.slots import Slots
@@ -73,6 +74,7 @@ class Gateway:
             silence=_PATIENCE * limits.generation_timeout,
         )
         answering = Answering(self.slots, self.engine, self.prediction_log, self.shadow)
+        prompting = Prompting(self.metrics.language, self.prediction_log, limits.generation_timeout)
         attending = Attending(
             self.slots,
             self.metrics.language,
@@ -84,7 +86,7 @@ class Gateway:
         self.edge = Edge(
             self.pages,
             {
-                r"/models/(?P<name>[^/]+)/predict": Predict(answering, limits.max_rows),
+                r"/models/(?P<name>[^/]+)/predict": Predict(answering, prompting, limits.max_rows),
                 r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?/infer": Infer(answering, limits.max_rows),
                 r"/invocations": Invocations(answering, limits.max_rows, limits.default_model),
                 r"/models/(?P<name>[^/]+)/feedback": self.feedback,

@@ -2,59 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from mainspring.schema import Column, Schema, label_text
+from mainspring.runtimes.record_schemas import Json
+from mainspring.schema import Schema, label_text
 from mainspring.serving import tensors
-
-Json = dict[str, Any]
 
 BUSINESS_KEY: Json = {"type": "string", "pattern": "^[ -~]{1,128}$"}
 _PREDICTION_ID = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}(-(0|[1-9][0-9]{0,8}))?$"
-_MOST_EXAMPLES = 20
-
-
-def record_schema(schema: Schema) -> Json:
-    """The JSON schema of one record."""
-    return {
-        "type": "object",
-        "title": "record",
-        "properties": {column.name: _column_schema(column) for column in schema.features},
-        "required": [column.name for column in schema.features],
-        "additionalProperties": False,
-    }
-
-
-def _column_schema(column: Column) -> Json:
-    types = {
-        "number": ["number"],
-        "boolean": ["boolean"],
-        "category": ["string"],
-        "text": ["string"],
-        "time": ["string"],
-    }
-    kinds = types[column.kind]
-    if column.kind == "category" and column.integer:
-        kinds = ["string", "integer"]
-    found: Json = {"type": [*kinds, "null"] if column.nullable else kinds[0] if len(kinds) == 1 else kinds}
-    said = [column.description, column.unit and f"Unit: {column.unit}.", _range(column)]
-    if any(said):
-        found["description"] = " ".join(part for part in said if part)
-    if column.unit:
-        found["x-unit"] = column.unit
-    if column.kind == "time":
-        found["format"] = "date-time"
-    if column.kind in ("category", "text") and not column.nullable:
-        found["minLength"] = 1
-    if column.levels:
-        found["examples"] = list(column.levels[:_MOST_EXAMPLES])
-    return found
-
-
-def _range(column: Column) -> str | None:
-    if column.kind != "number" or column.low is None or column.high is None:
-        return None
-    return f"Seen at fit: {column.low:g} to {column.high:g}."
 
 
 def prediction_schema(schema: Schema) -> Json:
@@ -81,6 +34,25 @@ def prediction_schema(schema: Schema) -> Json:
         "required": ["label", "probabilities"],
         "additionalProperties": False,
     }
+
+
+def answer_schema(schema: Schema) -> Json:
+    """The JSON schema of one answer of a prompt program."""
+    target = schema.target
+    answer: Json = {"description": f"{target.name}; null where the model said nothing that can be read as one."}
+    if target.labels:
+        answer["enum"] = [*target.labels, None]
+    elif not target.text:
+        answer["type"] = ["number", "null"]
+    count = {"type": "integer", "minimum": 0}
+    stopped = {"type": ["string", "null"], "description": "Which limit of the prompt ended it early."}
+    properties = {
+        "answer": answer,
+        "tokens": {**count, "description": "Of all prompts and completions."},
+        "calls": {**count, "description": "Of the chat model."},
+        "stopped": stopped,
+    }
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 def inference_schema(schema: Schema) -> Json:
@@ -124,7 +96,7 @@ def inference_schema(schema: Schema) -> Json:
 def feedback_schema(schema: Schema, max_rows: int) -> Json:
     """The JSON schema of feedback: one true label, or up to `max_rows` of them."""
     target = schema.target
-    label: Json = {"enum": list(target.labels)} if target.labels else {"type": "number"}
+    label: Json = {"enum": list(target.labels)} if target.labels else {"type": "string" if target.text else "number"}
     if target.unit:
         label["x-unit"] = target.unit
     label["description"] = f"What {target.name} really was."

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mainspring.errors import EngineGoneError, OverloadedError, RuntimeLoadError
+from mainspring.prompts.model_tools import ask_language
 from mainspring.registry.versions import Golden, Manifest, Version
 from mainspring.runtimes.language.client import EngineClient, socket_path
 from mainspring.runtimes.language.protocol import Delta, Generate, Sampling
@@ -61,6 +62,10 @@ class LanguageVersion(LiveVersion):
                 await self._check(most=1)
         except (TimeoutError, OverloadedError):  # busy is not ill: whoever took it out of service would make it worse
             await self.engine.connect()
+
+    async def tell(self, arguments: dict[str, Any]) -> str:
+        """See `LiveVersion`."""
+        return await ask_language(self.engine, self.manifest.task, arguments)
 
     async def close(self) -> None:
         """See `LiveVersion`: the connection to the engine."""

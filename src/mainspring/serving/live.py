@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from mainspring.registry.versions import Manifest
 from mainspring.serving.problems import Problem
@@ -36,6 +37,10 @@ class LiveVersion:
 
     async def prove(self) -> None:
         """Really answer a golden example, as readiness does. Raises whatever goes wrong."""
+        raise NotImplementedError
+
+    async def tell(self, arguments: dict[str, Any]) -> str:
+        """What this version says when it is asked as a tool (see `prompts.model_tools`). Raises whatever goes wrong."""
         raise NotImplementedError
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from mainspring.errors import RequestError
+from mainspring.prompts.model_tools import ask_table
 from mainspring.registry import versions
 from mainspring.registry.versions import Manifest
 from mainspring.runtimes import golden, onnx
@@ -20,6 +21,8 @@ from mainspring.runtimes.records import RecordCodec
 from mainspring.schema import Columns
 from mainspring.serving.language import LANGUAGE_TASKS, LanguageVersion
 from mainspring.serving.live import LiveVersion
+from mainspring.serving.programs import PromptVersion
+from mainspring.serving.slots import Slots
 
 _WARM_RUNS = 3
 _INLINE_SECONDS = 0.003  # the longest that one request may hold up all others
@@ -70,12 +73,16 @@ class LoadedVersion(LiveVersion):
         """See `LiveVersion`."""
         self.predict(self.codec.convert([self.example])[0])
 
+    async def tell(self, arguments: dict[str, Any]) -> str:
+        """See `LiveVersion`."""
+        return ask_table(self.codec, self.predict, arguments)
 
-def load(state: Path, model: str, version: str, silence: float = 600.0) -> LiveVersion:
+
+def load(state: Path, model: str, version: str, slots: Slots, silence: float = 600.0) -> LiveVersion:
     """Read a version from its folder and, if it is of a table, prove it. Takes a while: for a worker thread.
 
     A language model runs in a process of its own, and is proven when it is opened. If that process says nothing for
-    `silence` seconds, it is taken for gone.
+    `silence` seconds, it is taken for gone. A prompt program asks what is live in `slots`.
 
     Raises:
         RegistryError: it is missing or damaged.
@@ -84,6 +91,8 @@ def load(state: Path, model: str, version: str, silence: float = 600.0) -> LiveV
     found = versions.load(state, model, version)
     if found.manifest.task in LANGUAGE_TASKS:
         return LanguageVersion.load(state, found, silence)
+    if found.manifest.task == "prompt":
+        return PromptVersion.load(found, slots)
     found.verify()
     examples = found.golden()
     schema = found.manifest.schema

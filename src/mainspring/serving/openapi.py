@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from mainspring.runtimes.record_schemas import Json, record_schema
 from mainspring.serving.json_schemas import (
     BUSINESS_KEY,
-    Json,
+    answer_schema,
     feedback_schema,
     inference_schema,
     prediction_schema,
-    record_schema,
 )
 from mainspring.serving.language import LanguageVersion
 from mainspring.serving.live import LiveVersion
 from mainspring.serving.loading import LoadedVersion
 from mainspring.serving.openai.schemas import openai_operations
+from mainspring.serving.programs import PromptVersion
 from mainspring.spec import ServingSpec
 
 
@@ -112,6 +113,12 @@ def describe(base: Json, live: list[LiveVersion], limits: ServingSpec) -> Json:
         paths[f"/v2/models/{loaded.model}/infer"] = {"post": _infer(loaded, infer)}
     if tables:
         paths["/invocations"] = {"post": _invocations([loaded.model for loaded in tables])}
+    for program in (loaded for loaded in live if isinstance(loaded, PromptVersion)):
+        record, answer = f"{program.model}.record", f"{program.model}.prediction"
+        schemas[record] = record_schema(program.manifest.schema)
+        schemas[answer] = answer_schema(program.manifest.schema)
+        paths[f"/models/{program.model}/predict"] = {"post": _predict(program, record, answer, limits)}
+        paths[f"/models/{program.model}/feedback"] = {"post": _feedback(program, limits)}
     languages = [loaded for loaded in live if isinstance(loaded, LanguageVersion)]
     if languages:
         models = [loaded.model for loaded in languages]
@@ -168,7 +175,7 @@ _KEY_HEADER: Json = {
 }
 
 
-def _predict(loaded: LoadedVersion, record: str, answer: str, limits: ServingSpec) -> Json:
+def _predict(loaded: LoadedVersion | PromptVersion, record: str, answer: str, limits: ServingSpec) -> Json:
     many = {"type": "array", "items": _reference(record), "minItems": 1, "maxItems": limits.max_rows}
     forms = [_reference(record), many]
     if all(column.name != "records" for column in loaded.manifest.schema.features):
@@ -207,7 +214,7 @@ def _predict(loaded: LoadedVersion, record: str, answer: str, limits: ServingSpe
     }
 
 
-def _feedback(loaded: LoadedVersion, limits: ServingSpec) -> Json:
+def _feedback(loaded: LoadedVersion | PromptVersion, limits: ServingSpec) -> Json:
     schema = loaded.manifest.schema
     counts = ("accepted", "late", "unknown")
     answered: Json = {

@@ -14,6 +14,8 @@ from mainspring.serving.answering import Answering, Question, prediction_headers
 from mainspring.serving.loading import LoadedVersion
 from mainspring.serving.messages import Reply, Request
 from mainspring.serving.problems import Problem
+from mainspring.serving.programs import PromptVersion
+from mainspring.serving.prompting import Prompting
 
 _encode = msgspec.json.Encoder().encode
 
@@ -21,14 +23,16 @@ _encode = msgspec.json.Encoder().encode
 class Predict:
     """The endpoint. `max_rows` is the most records that one request may hold."""
 
-    def __init__(self, answering: Answering, max_rows: int) -> None:
-        self._answering, self._max_rows = answering, max_rows
+    def __init__(self, answering: Answering, prompting: Prompting, max_rows: int) -> None:
+        self._answering, self._prompting, self._max_rows = answering, prompting, max_rows
 
     async def __call__(self, request: Request, name: str) -> Reply:
         """Answer one request to the model `name`."""
         slot = self._answering.slots.find(name)
         request.model = name
         require_json(request)
+        if isinstance(slot.live, PromptVersion):
+            return await self._prompting(request, slot, self._max_rows)
 
         def read(loaded: LoadedVersion) -> Question[bytes]:
             columns, rows, keys = loaded.codec.decode_with_keys(request.body)

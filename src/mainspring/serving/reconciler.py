@@ -122,7 +122,7 @@ class Reconciler:
             started = time.monotonic()
             try:
                 loaded = await asyncio.get_running_loop().run_in_executor(
-                    self._loaders, load, self._state, slot.name, version, self._silence
+                    self._loaders, load, self._state, slot.name, version, self._slots, self._silence
                 )
                 await loaded.open()
             except Exception as error:
@@ -148,7 +148,7 @@ class Reconciler:
             return
         try:
             loaded = await asyncio.get_running_loop().run_in_executor(
-                self._loaders, load, self._state, slot.name, before, self._silence
+                self._loaders, load, self._state, slot.name, before, self._slots, self._silence
             )
             await loaded.open()
         except MainspringError as error:

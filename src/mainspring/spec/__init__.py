@@ -6,6 +6,7 @@ column) are checked when the data is read, by the same messages: see `Project.mi
 
 project     the whole file: `load(folder)` and `parse(text, folder)` give a `Project`
 models      `[models.NAME]`: what is fitted, judged, watched and renewed
+references  models that name other models
 values      what one value may be: "90d", "4MB", 40 trials or "10m"
 mistakes    what pydantic finds, in our words
 toml_lines  the line in which each key begins
@@ -19,11 +20,13 @@ from mainspring.spec.models import (
     ClassificationSpec,
     ColumnSpec,
     CompletionSpec,
+    DataSpec,
     EmbeddingSpec,
     GateSpec,
     LanguageSpec,
     ModelSpec,
     MonitorSpec,
+    PromptSpec,
     RegressionSpec,
     RemoteSpec,
     RenewSpec,
@@ -41,6 +44,7 @@ __all__ = [
     "ClassificationSpec",
     "ColumnSpec",
     "CompletionSpec",
+    "DataSpec",
     "EmbeddingSpec",
     "GateSpec",
     "LanguageSpec",
@@ -49,6 +53,7 @@ __all__ = [
     "MonitorSpec",
     "Project",
     "ProjectSpec",
+    "PromptSpec",
     "RegressionSpec",
     "RemoteSpec",
     "RenewSpec",

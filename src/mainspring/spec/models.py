@@ -23,6 +23,19 @@ ClassificationMetric = Literal[
 ]
 RegressionMetric = Literal["rmse", "mae", "r2", "mape"]
 Candidate = Literal["linear", "tree", "forest", "boosting", "blend"]
+StrategyName = Literal[
+    "direct",
+    "few-shot",
+    "nearest-examples",
+    "chain-of-thought",
+    "zero-shot-chain-of-thought",
+    "self-consistency",
+    "tree-of-thoughts",
+    "tree-of-thoughts-depth-first",
+    "least-to-most",
+    "react",
+    "reflection",
+]
 AnswerMetric = Literal["exact_match", "choice_accuracy", "token_f1", "json_equal", "numeric"]
 
 
@@ -106,24 +119,29 @@ class ModelSpec(Strict):
     renew: RenewSpec = RenewSpec()
 
 
-class TabularSpec(ModelSpec):
-    """What classification and regression share: a table, a target, and how the two are split and searched."""
+class DataSpec(ModelSpec):
+    """Rows whose target is known, and how they are divided: what tables and prompts share."""
 
     data: str
     query: str | None = None
     target: str
     time: str | None = None
     group: str | None = None
-    exclude: tuple[str, ...] = Field(default=(), strict=False)
     columns: dict[str, WrittenColumn] = Field(default_factory=dict)
     missing: tuple[str, ...] | None = Field(default=None, strict=False)
     holdout: Annotated[float, Field(gt=0.0, lt=0.9)] = 0.2
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+class TabularSpec(DataSpec):
+    """What classification and regression share: how a table is searched."""
+
+    exclude: tuple[str, ...] = Field(default=(), strict=False)
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     candidates: tuple[Candidate, ...] = Field(
         default=("linear", "tree", "forest", "boosting", "blend"), strict=False, min_length=1
     )
     budget: WrittenBudget = Budget(trials=16)
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
 class ClassificationSpec(TabularSpec):
@@ -228,10 +246,41 @@ class EmbeddingSpec(LanguageSpec):
     task: Literal["embedding"]
 
 
+class PromptSpec(DataSpec):
+    """A record in, an answer out: a prompt for a chat `model` of this project.
+
+    `strategies` are those that a fit may choose from, besides the prompt as it is written; None is `direct`,
+    `few-shot`, and what the other keys make possible. `embeddings` is the embedding model that finds nearest examples,
+    `tools` are the models that `react` may use.
+    """
+
+    task: Literal["prompt"]
+    prompt: str
+    model: str
+    metric: AnswerMetric | None = None
+    strategies: tuple[StrategyName, ...] | None = Field(default=None, strict=False, min_length=1)
+    embeddings: str | None = None
+    tools: tuple[str, ...] = Field(default=(), strict=False)
+
+    @property
+    def tried(self) -> tuple[StrategyName, ...]:
+        """The names of the strategies that a fit tries."""
+        if self.strategies is not None:
+            return self.strategies
+        nearest: tuple[StrategyName, ...] = ("nearest-examples",) if self.embeddings else ()
+        return ("direct", "few-shot", *nearest, *(("react",) if self.tools else ()))
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The models that it asks, each once: the chat model first."""
+        return tuple(dict.fromkeys((self.model, *((self.embeddings,) if self.embeddings else ()), *self.tools)))
+
+
 TASKS: dict[str, type[ModelSpec]] = {
     "classification": ClassificationSpec,
     "regression": RegressionSpec,
     "chat": ChatSpec,
     "completion": CompletionSpec,
     "embedding": EmbeddingSpec,
+    "prompt": PromptSpec,
 }

@@ -11,7 +11,8 @@ from pydantic import Field, PrivateAttr, ValidationError
 
 from mainspring.errors import SpecError
 from mainspring.spec.mistakes import FILE_NAME, Mistake, choices, explain, message
-from mainspring.spec.models import TASKS, LanguageSpec, ModelSpec, TabularSpec
+from mainspring.spec.models import TASKS, DataSpec, LanguageSpec, ModelSpec, PromptSpec, TabularSpec
+from mainspring.spec.references import wrong_references
 from mainspring.spec.toml_lines import Key, line_numbers
 from mainspring.spec.values import Bytes, Name, Seconds, Strict
 
@@ -101,12 +102,32 @@ class Project(Strict):
         """The language models."""
         return {name: model for name, model in self.models.items() if isinstance(model, LanguageSpec)}
 
+    @property
+    def prompts(self) -> dict[str, PromptSpec]:
+        """The prompt programs."""
+        return {name: model for name, model in self.models.items() if isinstance(model, PromptSpec)}
+
     def table(self, name: str) -> TabularSpec:
         """The model of a table called `name`; SpecError if there is none, or if it is of another kind."""
         found = self.model(name)
         if isinstance(found, TabularSpec):
             return found
         raise SpecError(f"{name} is a {found.task} model: this is for models of tables, {_names(self.tables)}")
+
+    def of_data(self, name: str) -> DataSpec:
+        """The model called `name`, which has data: of a table, or a prompt program; SpecError if there is none."""
+        found = self.model(name)
+        if isinstance(found, DataSpec):
+            return found
+        there = _names({**self.tables, **self.prompts})
+        raise SpecError(f"{name} is a {found.task} model: this is for models of tables and prompts, {there}")
+
+    def prompt(self, name: str) -> PromptSpec:
+        """The prompt program called `name`; SpecError if there is none, or if it is of another kind."""
+        found = self.model(name)
+        if isinstance(found, PromptSpec):
+            return found
+        raise SpecError(f"{name} is a {found.task} model: this is for prompts, {_names(self.prompts)}")
 
     def language(self, name: str) -> LanguageSpec:
         """The language model called `name`; SpecError if there is none, or if it is of another kind."""
@@ -164,6 +185,8 @@ def parse(text: str, folder: Path) -> Project:
     for name, table in tables.items() if isinstance(tables, dict) else ():
         if isinstance(table, dict) and (model := _model(table, ("models", name), mistakes)):  # else reported above
             models[name] = model
+    if isinstance(tables, dict):
+        mistakes += wrong_references(models, tables)
     if document and document.serving.default_model not in (None, *tables):
         found = document.serving.default_model
         mistakes.append((("serving", "default_model"), f"{found!r} is not a model{choices(str(found), tables)}"))

@@ -1,0 +1,93 @@
+"""A prompt program that can answer: its prompt is here, and the models that it asks are other slots of this gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from mainspring import prompts
+from mainspring.prompts import LanguageModel, Prompt
+from mainspring.prompts.model_tools import ask_prompt, model_tool
+from mainspring.prompts.records import FILE_NAME, Uses
+from mainspring.registry.versions import Manifest, Version
+from mainspring.runtimes.language.protocol import Engine
+from mainspring.runtimes.records import RecordCodec
+from mainspring.serving.language import LanguageVersion
+from mainspring.serving.live import LiveVersion
+from mainspring.serving.problems import Problem
+from mainspring.serving.slots import Slots
+
+
+class PromptVersion(LiveVersion):
+    """A version of a prompt program. It goes live without the models that it asks, and answers once they are there.
+
+    Each request asks the versions that are live then, and keeps them in memory until it is answered.
+    """
+
+    def __init__(self, manifest: Manifest, prompt: Prompt, example: dict[str, Any], slots: Slots) -> None:
+        super().__init__(manifest)
+        self.prompt = prompt
+        self.codec = RecordCodec(manifest.schema)
+        self.example = example
+        self._uses = Uses.of(manifest.parameters).by(prompt)
+        self._slots = slots
+        self._asked: tuple[LiveVersion, ...] = ()
+        self._model: LanguageModel | None = None
+
+    @classmethod
+    def load(cls, version: Version, slots: Slots) -> PromptVersion:
+        """The version, which asks the live versions in `slots`.
+
+        Raises:
+            RegistryError: a file is missing or damaged.
+        """
+        version.verify()
+        return cls(version.manifest, prompts.load(version.file(FILE_NAME)), version.golden().records[0], slots)
+
+    async def prove(self) -> None:
+        """See `LiveVersion`. What can fail are the models that it asks, each of which has golden examples."""
+        for name in self._uses.names:
+            await self._slots.find(name).current().prove()
+
+    async def tell(self, arguments: dict[str, Any]) -> str:
+        """See `LiveVersion`."""
+        with self.asking() as model:
+            return await ask_prompt(self.prompt, model, arguments)
+
+    @contextmanager
+    def asking(self, key: str = "") -> Iterator[LanguageModel]:
+        """The models that it asks, as they are live for a request with the business `key`, leased meanwhile.
+
+        Raises:
+            Problem: one of them is not live, and why.
+        """
+        with ExitStack() as leases:
+            asked = tuple(leases.enter_context(_leased(self._slots, name, key)) for name in self._uses.names)
+            if self._model is None or asked != self._asked:  # or else kept, for the vectors that it remembers
+                self._asked, self._model = asked, self._language_model({loaded.model: loaded for loaded in asked})
+            yield self._model
+
+    def _language_model(self, asked: dict[str, LiveVersion]) -> LanguageModel:
+        tools = [asked[name] for name in self._uses.tools]
+        return LanguageModel(
+            _engine(asked[self._uses.model]),
+            embedder=_engine(asked[self._uses.embeddings]) if self._uses.embeddings else None,
+            tools=[model_tool(one.model, one.manifest.task, one.manifest.schema, one.tell) for one in tools],
+            patient=False,
+        )
+
+
+@contextmanager
+def _leased(slots: Slots, name: str, key: str) -> Iterator[LiveVersion]:
+    loaded = slots.find(name).lease(None, key)
+    try:
+        yield loaded
+    finally:
+        loaded.release()
+
+
+def _engine(loaded: LiveVersion) -> Engine:
+    if isinstance(loaded, LanguageVersion):
+        return loaded.engine
+    raise Problem(503, f"{loaded.model} is live as a {loaded.manifest.task} model, and cannot be asked for this")

@@ -1,0 +1,75 @@
+"""Models that name other models, as prompt programs do: what may be wrong with it, and in which order to fit them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from mainspring.spec.mistakes import Mistake, choices
+from mainspring.spec.models import ModelSpec, PromptSpec
+
+_NEEDS = {"nearest-examples": "embeddings", "react": "tools"}
+
+
+def wrong_references(models: Mapping[str, ModelSpec], names: Collection[str]) -> list[Mistake]:
+    """The mistakes of the prompt programs among `models`; `names` are all that the file declares, wrong ones too."""
+    return [
+        mistake
+        for name, spec in models.items()
+        if isinstance(spec, PromptSpec)
+        for mistake in (*_wrong_names(name, spec, models, names), *_wrong_strategies(name, spec))
+    ]
+
+
+def in_order(models: Mapping[str, ModelSpec], chosen: Collection[str]) -> list[str]:
+    """`chosen`, each after those of them that it asks; otherwise as they come."""
+
+    def depth(name: str) -> int:
+        spec = models[name]
+        return 1 + max(map(depth, spec.uses)) if isinstance(spec, PromptSpec) else 0
+
+    return sorted(chosen, key=depth)
+
+
+def _wrong_names(
+    name: str, spec: PromptSpec, models: Mapping[str, ModelSpec], names: Collection[str]
+) -> Iterator[Mistake]:
+    """A name that is none, a model of the wrong kind, a program that asks itself."""
+    asked = [("model", spec.model, "chat"), *(("tools", tool, "") for tool in spec.tools)]
+    asked += [("embeddings", spec.embeddings, "embedding")] if spec.embeddings else []
+    for key, other, task in asked:
+        place = ("models", name, key)
+        found = models.get(other)
+        if other not in names:
+            yield place, f"{other!r} is not a model{choices(other, _of_task(models, task))}"
+        elif other == name or _asks(models, other, name):
+            yield place, f"{other!r} would ask {name!r} itself"
+        elif found is not None and found.task == "embedding" and not task:
+            yield place, f"{other!r} is an embedding model, which tells a chat model nothing: expected another model"
+        elif found is not None and task and found.task != task:
+            expected = choices(other, _of_task(models, task))
+            yield place, f"{other!r} is a {found.task} model; expected one of the task {task!r}{expected}"
+
+
+def _wrong_strategies(name: str, spec: PromptSpec) -> Iterator[Mistake]:
+    for strategy in spec.strategies or ():
+        needed = _NEEDS.get(strategy)
+        if needed and not getattr(spec, needed):
+            yield ("models", name, "strategies"), f"{strategy!r} needs the key {needed!r}"
+
+
+def _of_task(models: Mapping[str, ModelSpec], task: str) -> list[str]:
+    return [name for name, spec in models.items() if task in ("", spec.task)]
+
+
+def _asks(models: Mapping[str, ModelSpec], asking: str, asked: str) -> bool:
+    """Whether `asking` asks `asked`, itself or through others."""
+    seen, waiting = set[str](), [asking]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        spec = models.get(name)
+        if isinstance(spec, PromptSpec):
+            waiting += spec.uses
+    return asked in seen - {asking}
