@@ -1,7 +1,7 @@
 """A project with a prompt program whose chat model is a rule: it knows no answer, and learns it from examples it sees.
 
-Mails are sorted by colours that nobody can guess. The rule says "red", unless an earlier question with the same key word
-stands above with its answer. It runs behind a socket, in a process of its own, as an engine does.
+Mails are sorted by colours that nobody can guess. The rule says "red", unless an earlier question with the same key
+word stands above with its answer. It runs behind a socket, in a process of its own, as an engine does.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from projects import wait_until
@@ -128,7 +129,7 @@ def sort(messages: list[dict], choice: int) -> str:
     if asked == "break":
         raise ZeroDivisionError("a defect of the engine's")
     word = re.findall("|".join(COLOURS), asked)
-    for before, after in zip(messages, messages[1:], strict=False):
+    for before, after in pairwise(messages):
         if word and before["role"] == "user" and after["role"] == "assistant" and word[0] in before["content"]:
             return after["content"]
     return "red"

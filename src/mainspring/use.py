@@ -170,7 +170,11 @@ class PromptProgram:
             RequestError: a record does not fit the prompt.
             RegistryError: a model that is asked has no champion.
         """
-        return asyncio.run(self.aanswer(records))
+        loop = _Loop()
+        try:
+            return loop.run(self.aanswer(records))
+        finally:
+            loop.close()
 
     async def aanswer(self, records: Sequence[Mapping[str, Any]]) -> list[prompts.Answer]:
         """See `answer`."""

@@ -28,7 +28,7 @@ def evaluate(model: str, version: str | None, folder: Path, as_json: bool) -> No
 
         evaluate_language(project, model, version, as_json)
         return
-    project.table(model)
+    project.of_data(model)
     require("sklearn", "tabular")
     from mainspring.lifecycle.evaluate import evaluate as judge
 

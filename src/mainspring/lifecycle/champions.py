@@ -20,7 +20,6 @@ from mainspring.prompts.records import FILE_NAME, Uses
 from mainspring.registry import desired, versions
 from mainspring.registry.versions import Version
 from mainspring.runtimes.language.protocol import Engine
-from mainspring.runtimes.records import RecordCodec
 from mainspring.spec import Project
 
 
@@ -96,6 +95,7 @@ class _Champions:
 def _table(version: Version) -> Any:
     from mainspring.runtimes.onnx import FILE_NAME as GRAPH
     from mainspring.runtimes.onnx import OnnxRuntime
+    from mainspring.runtimes.records import RecordCodec
 
     version.verify()
     schema = version.manifest.schema

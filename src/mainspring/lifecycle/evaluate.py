@@ -9,7 +9,7 @@ from mainspring.data import dataset as data
 from mainspring.errors import DataError, RegistryError
 from mainspring.lifecycle import judge
 from mainspring.registry import desired, versions
-from mainspring.registry.versions import REPORT_PAGE
+from mainspring.registry.versions import REPORT_PAGE, Version
 from mainspring.spec import Project
 
 
@@ -27,6 +27,22 @@ class Evaluation:
     report: str
 
 
+def chosen_version(project: Project, model: str, version: str | None) -> tuple[Version, str | None]:
+    """`version`, or the champion, or the newest version where there is no champion, verified; and which is champion.
+
+    Raises:
+        RegistryError: there is none.
+    """
+    champion = desired.read(project.state).champion(model)
+    made = versions.names(project.state, model)
+    chosen = version or champion or (made[-1] if made else None)
+    if chosen is None:
+        raise RegistryError(f"{model} has no versions yet: mainspring fit {model}")
+    found = versions.load(project.state, model, chosen)
+    found.verify()
+    return found, champion
+
+
 def evaluate(project: Project, model: str, version: str | None = None) -> Evaluation:
     """Evaluate `version`, or the champion, or the newest version where there is no champion.
 
@@ -36,28 +52,27 @@ def evaluate(project: Project, model: str, version: str | None = None) -> Evalua
         RegistryError: there is nothing to evaluate.
         DataError: the data no longer fits the version, or holds no row that it was not fitted on.
     """
+    if model in project.prompts:
+        from mainspring.lifecycle import prompt_evaluation
+
+        return prompt_evaluation.evaluate(project, model, version)
     project.table(model)
-    champion = desired.read(project.state).champion(model)
-    made = versions.names(project.state, model)
-    chosen = version or champion or (made[-1] if made else None)
-    if chosen is None:
-        raise RegistryError(f"{model} has no versions yet: mainspring fit {model}")
-    found = versions.load(project.state, model, chosen)
-    found.verify()
+    found, champion = chosen_version(project, model, version)
     served = judge.Served.load(found)
     everything = data.load(project, model)
     holdout = everything.take(served.split.is_holdout(everything.table))
     if not len(holdout):
-        raise DataError(f"version {chosen} of {model} was fitted on every row there is: no row is left to judge it by")
+        every = f"version {found.name} of {model} was fitted on every row there is"
+        raise DataError(f"{every}: no row is left to judge it by")
     predictions = served.predict(holdout)
     metric = found.manifest.metric
     verdict = None
-    if champion and champion != chosen:
+    if champion and champion != found.name:
         verdict = judge.against_champion(project, model, champion, holdout, predictions, metric)
     scores = judge.scores(holdout, predictions)
     return Evaluation(
         model=model,
-        version=chosen,
+        version=found.name,
         champion=champion,
         metric=metric,
         rows=len(holdout),

@@ -219,13 +219,13 @@ async def _search(
         if fitted.best.prompt != prompt:
             winner = await judged(fitted.best.name, fitted.best.prompt, held)
         try:
-            champion = await _champion(project, model, held, material.metric, asked)
+            champion = await judged_champion(project, model, held, material.metric, asked)
         except (RegistryError, SpecError) as error:
             return _Outcome(fitted, winner, written, problem=str(error))
         return _Outcome(fitted, winner, written, champion)
 
 
-async def _champion(
+async def judged_champion(
     project: Project, model: str, held: Questions, metric: str, asked: LanguageModel
 ) -> tuple[Judgement, np.ndarray] | None:
     """How the champion answers those of the held-out questions that it was not fitted on; and which: (n,) bool."""

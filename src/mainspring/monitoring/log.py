@@ -45,13 +45,16 @@ class Joined:
 
 @dataclass(frozen=True)
 class Logged:
-    """n rows in the order of time. `ids`, `keys` ("" for none) and `versions` are (n,) object arrays of text."""
+    """n rows in the order of time. `ids`, `keys` ("" for none) and `versions` are (n,) object arrays of text; `told`,
+    (n,) object, are the labels as they came, None where none has.
+    """
 
     rows: Rows
     ids: np.ndarray
     keys: np.ndarray
     versions: np.ndarray
     joined: Joined
+    told: np.ndarray
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -106,13 +109,14 @@ def read(
             columns[column.name] = taken([_column(part, column.name, kind) for part in chosen], np.dtype(kind).type)
     outputs = _outputs(chosen, masks, order, schema.target)
     ids = taken([part.ids for part in chosen], np.object_)
-    truth, joined = _join(ids, time[order], feedback, _LiveRows(parts, since), schema.target, end)
+    truth, told, joined = _join(ids, time[order], feedback, _LiveRows(parts, since), schema.target, end)
     return Logged(
         Rows(time[order], columns, outputs, truth),
         ids,
         taken([part.keys for part in chosen], np.object_),
         taken([np.full(len(part), part.version, object) for part in chosen], np.object_),
         joined,
+        told,
     )
 
 
@@ -217,8 +221,8 @@ class _LiveRows:
 
 def _join(
     ids: np.ndarray, time: np.ndarray, feedback: list[FeedbackFrame], live: _LiveRows, target: Target, end: int
-) -> tuple[np.ndarray, Joined]:
-    truth = np.full(len(ids), np.nan)
+) -> tuple[np.ndarray, np.ndarray, Joined]:
+    truth, told = np.full(len(ids), np.nan), np.full(len(ids), None, object)
     # Python holds 1, 1.0 and True for equal, and they are different labels.
     codes = {(type(label), label): float(code) for code, label in enumerate(target.labels)}
     rows = {id_: row for row, id_ in enumerate(ids.tolist())}
@@ -236,12 +240,12 @@ def _join(
                 unknown += live.since <= made < end and (found is None or found not in live)
                 continue
             code = _code(label, codes)
-            if not np.isnan(code):
+            if not np.isnan(code) or (target.text and isinstance(label, str)):
                 duplicates += row in received
                 received[row] = frame.received
-                truth[row] = code
+                truth[row], told[row] = code, label
     late = sum(moment >= end for moment in received.values())
-    return truth, Joined(len(received), late, duplicates, unknown)
+    return truth, told, Joined(len(received), late, duplicates, unknown)
 
 
 def _code(label: Label | float, codes: dict[tuple[type, Label], float]) -> float:

@@ -1,0 +1,99 @@
+"""Judge a version of a prompt program on the questions as they are now, and on live answers whose truth has come."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from mainspring.data.splits import Split
+from mainspring.errors import DataError, RegistryError, SpecError
+from mainspring.evaluation.scores import mean_score
+from mainspring.lifecycle import champions, judge, questions
+from mainspring.lifecycle.evaluate import Evaluation, chosen_version
+from mainspring.lifecycle.prompt import judged_champion, load_prompt
+from mainspring.lifecycle.prompt_verdict import Judgement, decide
+from mainspring.lifecycle.questions import Questions
+from mainspring.monitoring import log
+from mainspring.prompts import Prompt, fitting
+from mainspring.prompts.metrics import METRICS
+from mainspring.prompts.reading import Json, Number
+from mainspring.prompts.records import Uses
+from mainspring.registry.versions import REPORT_PAGE, Version
+from mainspring.schema import Column, Schema
+from mainspring.spec import Project
+
+
+def evaluate(project: Project, model: str, version: str | None = None) -> Evaluation:
+    """As `evaluate.evaluate`. The metrics are the score, tokens and calls for a question, and the live score if any.
+
+    Raises:
+        RegistryError: there is nothing to evaluate, or a model that is asked has no champion.
+        DataError: the data no longer fits the version, or holds no question that it was not fitted on.
+    """
+    found, champion = chosen_version(project, model, version)
+    prompt = load_prompt(found)
+    everything = questions.load(project, model, prompt)
+    split = msgspec.convert(found.manifest.lineage.split, Split)
+    held = everything.take(split.is_holdout(everything.dataset.table))
+    if not len(held):
+        raise DataError(f"version {found.name} of {model} was fitted on every question there is: none is left")
+    judgement, verdict = asyncio.run(_judge(project, found, prompt, held, champion))
+    metrics = {name: estimate.as_dict() for name, estimate in judgement.estimates().items()}
+    return Evaluation(
+        model=model,
+        version=found.name,
+        champion=champion,
+        metric=found.manifest.metric,
+        rows=len(held),
+        metrics={**metrics, **_live(project, found, prompt)},
+        verdict=verdict,
+        report=str(found.folder / REPORT_PAGE),
+    )
+
+
+async def _judge(
+    project: Project, found: Version, prompt: Prompt, held: Questions, champion: str | None
+) -> tuple[Judgement, dict[str, Any] | None]:
+    """How it does, and the verdict against the champion, if that is another."""
+    model, name = found.manifest.model, found.manifest.metric
+    spec = project.prompt(model)
+    async with champions.opened(project, Uses(spec.model, spec.embeddings, spec.tools), remember=True) as asked:
+        judged = await fitting.judge(prompt, held.asked, METRICS[name], asked)
+        judgement = Judgement(f"version {found.name}", name, judged, judge.clusters(held.dataset))
+        if champion in (None, found.name):
+            return judgement, None
+        against = f"version {champion}"
+        try:
+            rival = await judged_champion(project, model, held, name, asked)
+        except (RegistryError, SpecError) as error:
+            return judgement, judge.undecided(against, f"the champion, {against}, cannot be compared: {error}")
+        assert rival is not None
+        return judgement, decide(rival[0], judgement.take(rival[1]), spec.gate, against)
+
+
+def _live(project: Project, found: Version, prompt: Prompt) -> dict[str, dict[str, Any]]:
+    """The score of this version's live answers, where at least two true ones have been told."""
+    manifest = found.manifest
+    logged = log.read(
+        project, manifest.model, Schema((Column("answer", "text"),), manifest.schema.target), version=found.name
+    )
+    metric = METRICS[manifest.metric]
+    answered = zip(logged.rows.columns["answer"].tolist(), logged.told.tolist(), strict=True)
+    scores = [metric(_value(answer, prompt), _value(truth, prompt)) for answer, truth in answered if truth is not None]
+    if len(scores) < 2:
+        return {}
+    return {f"{manifest.metric} of {len(scores):,} live answers": mean_score(np.array(scores)).as_dict()}
+
+
+def _value(told: Any, prompt: Prompt) -> Any:
+    """An answer as it was logged, or a label as it was told, as it is compared; None where there is none."""
+    if isinstance(prompt.reading, Json | Number) and isinstance(told, str):
+        try:
+            return json.loads(told)
+        except ValueError:
+            return None
+    return None if told == "" else told
