@@ -19,6 +19,7 @@ SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
     "`[project]`": (spec.ProjectSpec,),
     "`[models.NAME]` of a table": (spec.ClassificationSpec, spec.RegressionSpec),
     "`[models.NAME]` of a language model": (spec.ChatSpec, spec.CompletionSpec, spec.EmbeddingSpec),
+    "`[models.NAME]` of a prompt": (spec.PromptSpec,),
     "Remote": (spec.RemoteSpec,),
     "Columns": (spec.ColumnSpec,),
     "Gate": (spec.GateSpec,),

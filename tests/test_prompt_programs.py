@@ -49,7 +49,8 @@ def office(tmp_path_factory):
     """The fitted program, with its engines running."""
     folder = tmp_path_factory.mktemp("programs") / "office"
     folder.mkdir()
-    (folder / "asks.md").write_text(PROMPT.replace("+++\nanswer", '+++\nstrategy = "react"\nanswer', 1))
+    asks = PROMPT.replace("+++\n", '+++\nstrategy = "react"\n', 1)
+    (folder / "asks.md").write_text(asks.replace("max_tokens = 8", "max_tokens = 64"))
     project = make_program(folder, TOML + DELAY_TOML)
     publish_table(project.state, "delay", DELAY, DELAY_RECORD)
     desired.set_champion(project.state, "delay", "1")
@@ -198,6 +199,20 @@ def test_it_is_stale_when_what_it_asks_or_the_prompt_changes(tmp_path):
         assert better.verdict["tokens"]["challenger"]["value"] > better.verdict["tokens"]["champion"]["value"]
         [same] = fit(project, ["mail"], force=True)
         assert (same.outcome, same.verdict["decision"]) == ("kept", "insufficient evidence")
+
+
+def test_groups_stay_whole_and_are_resampled_whole(tmp_path):
+    toml = TOML.replace('"few-shot", "nearest-examples"', '"few-shot"').replace("holdout", 'group = "from"\nholdout')
+    project = make_program(tmp_path / "office", toml)
+    with engines(project):
+        [result] = fit(project, ["mail"])
+    manifest = versions.load(project.state, "mail", "1").manifest
+    assert manifest.lineage.split["method"] == "group"
+    assert 1 < result.verdict["comparison"]["clusters"] < 12
+    split = msgspec.convert(manifest.lineage.split, type=Split)
+    found = questions.load(project, "mail", prompts.load(project.folder / "mail.md")).dataset
+    held = split.is_holdout(found.table)
+    assert not set(found.group[held]) & set(found.group[~held])
 
 
 def test_without_its_engine_it_is_503_and_others_answer(tmp_path, office):

@@ -1,5 +1,6 @@
 import asyncio
 import re
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from mainspring.evaluation.metrics import Predictions
 from mainspring.prompts import LanguageModel, parse
 from mainspring.prompts.candidates import candidates, reasoned_by
 from mainspring.prompts.fitting import Candidate, Question, fit, judge
-from mainspring.prompts.metrics import numeric
+from mainspring.prompts.metrics import METRICS, numeric
+from mainspring.prompts.strategies import STRATEGIES
+from mainspring.spec.models import AnswerMetric, StrategyName
 
 from .engines import RuleEngine, last
 
@@ -174,3 +177,8 @@ def test_the_same_seed_gives_the_same_candidates():
     assert one == same
     assert one != other
     assert len(one) == 4
+
+
+def test_the_spec_knows_the_strategies_and_the_metrics():
+    assert set(get_args(StrategyName)) == set(STRATEGIES)
+    assert set(get_args(AnswerMetric)) == set(METRICS)

@@ -36,7 +36,7 @@ class Taking:
         for model, schema, record in MODELS:
             publish(self.project.state, model, schema, record)
             self.slots.want({model: DesiredModel(routes=(Route("1"),), since="2026-01-01T00:00:00+00:00")})
-            self.slots.find(model).live = load(self.project.state, model, "1")
+            self.slots.find(model).live = load(self.project.state, model, "1", self.slots)
         self.registry = CollectorRegistry()
         counter = Counter("feedback", "Labels.", ("model", "outcome"), registry=self.registry)
         self.endpoint = Feedback(self.slots, self.project, counter, max_rows=5)

@@ -8,6 +8,7 @@ from mainspring.serving.loading import load
 from mainspring.serving.messages import Request
 from mainspring.serving.prediction_log import PredictionLog
 from mainspring.serving.shadow import Shadow
+from mainspring.serving.slots import Slots
 
 from .conftest import make_project
 from .graphs import FARE, FARE_RECORD, publish
@@ -27,7 +28,7 @@ def request(size):
 def test_only_a_few_wait_and_the_rest_are_skipped(tmp_path, size, times, answered):
     project = make_project(tmp_path)
     version = publish(project.state, "fare", FARE, FARE_RECORD)
-    loaded = load(project.state, "fare", version.name)
+    loaded = load(project.state, "fare", version.name, Slots(()))
     columns, _ = loaded.codec.convert([FARE_RECORD])
     registry = CollectorRegistry()
     dropped, written, skipped = (Counter(name, name, ("model",), registry=registry) for name in "abc")

@@ -6,7 +6,7 @@ from mainspring.registry import desired
 from mainspring.registry.desired import DesiredModel, Route
 from mainspring.serving.loading import load
 from mainspring.serving.problems import Problem
-from mainspring.serving.slots import Slot
+from mainspring.serving.slots import Slot, Slots
 
 from .graphs import FARE, FARE_RECORD, publish
 
@@ -17,7 +17,7 @@ def versions(tmp_path_factory):
     state = tmp_path_factory.mktemp("state")
     names = [publish(state, "fare", FARE, FARE_RECORD, bias=float(turn)).name for turn in range(3)]
     assert desired.read(state).models == {}
-    return {name: load(state, "fare", name) for name in names}
+    return {name: load(state, "fare", name, Slots(())) for name in names}
 
 
 def wanting(*routes, shadow=None, loaded=True):

@@ -9,7 +9,7 @@ MISTAKES = {
     "unknown key": (
         'targt = "late"',
         "line 7: models.delay.targt: unknown key; allowed: task, gate, monitor, renew, data, query, target, time, "
-        "group, exclude, columns, missing, holdout, folds, candidates, budget, seed, metric, class_weight; did you "
+        "group, columns, missing, holdout, seed, exclude, folds, candidates, budget, metric, class_weight; did you "
         "mean 'target'?",
     ),
     "unknown key of nothing like it": (
@@ -77,12 +77,13 @@ MISTAKES = {
     "unknown task": (
         '[models.x]\ntask = "clasification"',
         "line 8: models.x.task: 'clasification' is not a task; allowed: classification, regression, chat, completion, "
-        "embedding; did you mean 'classification'?",
+        "embedding, prompt; did you mean 'classification'?",
     ),
     "a task that is no text": ("[models.x]\ntask = 3", "line 8: models.x.task: 3 is not a task; allowed: …"),
     "no task": (
         '[models.x]\ndata = "a.csv"',
-        "line 7: models.x: the key 'task' is missing; allowed: classification, regression, chat, completion, embedding",
+        "line 7: models.x: the key 'task' is missing; allowed: classification, regression, chat, completion, "
+        "embedding, prompt",
     ),
     "no target": (
         '[models.x]\ntask = "regression"\ndata = "a.csv"',

@@ -43,7 +43,7 @@ def fit(models: tuple[str, ...], force: bool, folder: Path, as_json: bool) -> No
         raise click.UsageError(f"{project.folder / spec.FILE_NAME} declares no models: add a table [models.NAME]")
     fitted = [project.model(name) for name in models or project.models]
     for module in ("numpy", "sklearn", "pyarrow", "skl2onnx", "matplotlib"):
-        if any(isinstance(model, spec.TabularSpec) for model in fitted):
+        if any(isinstance(model, spec.DataSpec) for model in fitted):
             require(module, "tabular")
     from mainspring.lifecycle.fit import fit as fit_models
 
