@@ -7,6 +7,7 @@ A request travels down this list, and its answer comes back up:
     predict, oip, invocations     the three ways to ask for predictions; `feedback` takes true labels; `pages` are the
                    readable rest (FastAPI)
     answering      what the three share: lease, predict, write into the prediction log, ask the shadow
+    prompting      `predict` of a prompt program, whose `programs` ask language models in other slots
     engine         small work at once, large work in a bounded pool under the time limit
     slots          which versions are live, and which answers; a request leases it, so that a swap waits for it
     loading        one version in memory, proven with its golden examples
