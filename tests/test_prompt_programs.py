@@ -250,6 +250,7 @@ def test_without_its_engine_it_is_503_and_others_answer(tmp_path, office):
         ('model = "desk"', 'model = "mail"', "models.mail.model: 'mail' would ask 'mail' itself"),
         ('embeddings = "vectors"\n', "", "models.mail.strategies: 'nearest-examples' needs the key 'embeddings'"),
         ('embeddings = "vectors"', 'embeddings = "vectors"\ntools = ["x"]', "models.mail.tools: 'x' is not a model"),
+        ("holdout = 0.4", "holdout = 0.4\nmonitor = { rows = 50 }", "a prompt is neither monitored nor renewed yet"),
         ('"few-shot", "nearest', '"few-shots", "nearest', "did you mean 'few-shot'?"),
     ],
 )

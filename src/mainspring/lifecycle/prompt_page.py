@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from mainspring.lifecycle.prompt_report import PromptReport
+from mainspring.lifecycle.replay_page import style
 from mainspring.lifecycle.wording import count, date, duration, measured, metric_name, number, sentence
 
 _SPLITS = {
@@ -24,21 +25,12 @@ def render(report: PromptReport) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"count": count, "duration": duration, "number": number, "sentence": sentence}
-    template = environment.from_string(_resource("prompt.html.jinja"))
+    template = environment.from_string((files("mainspring.lifecycle") / "prompt.html.jinja").read_text("utf-8"))
     return template.render(
         report=report,
-        style=Markup(_style()),
+        style=Markup(style()),
         date=date(report.created),
         metric=metric_name(report.metric),
         split=_SPLITS[report.split],
         measured=lambda one, name: measured(one["metrics"][name])[:2],
     )
-
-
-def _resource(name: str) -> str:
-    return (files("mainspring.lifecycle") / name).read_text("utf-8")
-
-
-def _style() -> str:
-    sheet = _resource("report.html.jinja")
-    return sheet[sheet.index("<style>") : sheet.index("</style>") + len("</style>")]

@@ -21,7 +21,7 @@ import numpy as np
 
 from mainspring.errors import RegistryError
 from mainspring.schema import MISSING_TEXT, MISSING_TIME, Columns, Schema
-from mainspring.spec import DataSpec, Project
+from mainspring.spec import DataSpec, Project, PromptSpec
 
 SECRET_NAME = "log-secret"
 Rule = Literal["drop", "hash"]
@@ -53,7 +53,10 @@ class Private:
             return cls(project.state, dict.fromkeys(_LANGUAGE_TEXTS, language.private) if language.private else {})
         declared = project.models.get(model)
         columns = declared.columns if isinstance(declared, DataSpec) else {}
-        return cls(project.state, {name: column.private for name, column in columns.items() if column.private})
+        rules: dict[str, Rule] = {name: column.private for name, column in columns.items() if column.private}
+        if isinstance(declared, PromptSpec) and declared.target in rules:
+            rules["answer"] = rules[declared.target]  # what the log calls it
+        return cls(project.state, rules)
 
     def hash(self, text: str) -> str:
         """16 hexadecimal digits; a missing text stays missing.

@@ -262,6 +262,12 @@ class PromptSpec(DataSpec):
     embeddings: str | None = None
     tools: tuple[str, ...] = Field(default=(), strict=False)
 
+    @model_validator(mode="after")
+    def _is_not_renewed(self) -> PromptSpec:
+        if beside := sorted({"monitor", "renew"} & self.model_fields_set):
+            raise ValueError(f"no {' and no '.join(map(repr, beside))}: a prompt is neither monitored nor renewed yet")
+        return self
+
     @property
     def tried(self) -> tuple[StrategyName, ...]:
         """The names of the strategies that a fit tries."""
