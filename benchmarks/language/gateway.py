@@ -63,7 +63,7 @@ def fitted(text: str = f'[models.{MODEL}]\ntask = "chat"\nbase = "{BASE}"\n', fo
     project = spec.load(folder)
     for result in fit.fit(project):
         if result.outcome not in ("promoted", "unchanged"):
-            raise SystemExit(f"the fit of {result.model} was {result.outcome}: {result.message}")
+            raise SystemExit(f"delete {folder} and try again: the fit was {result.outcome}: {result.message}")
     return versions.load(project.state, MODEL, desired.read(project.state).champion(MODEL))
 
 

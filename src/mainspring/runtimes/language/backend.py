@@ -79,11 +79,14 @@ class Abilities:
 
 
 class Backend(Protocol):
-    """Runs jobs. All methods are called from one thread."""
+    """Runs jobs. All methods but `can_look_up` are called from one thread."""
 
     @property
     def abilities(self) -> Abilities:
         """What it can do."""
+
+    def can_look_up(self) -> bool:
+        """Whether a job with `lookup` would be looked up for now. If that has to be got ready, that begins."""
 
     def submit(self, number: int, job: Job) -> None:
         """Begin `job`, which events will call `number`."""

@@ -83,6 +83,10 @@ class LlamaCppBackend:
         """What it can do."""
         return self._abilities
 
+    def can_look_up(self) -> bool:
+        """See `Backend`: never."""
+        return False
+
     def submit(self, number: int, job: Job) -> None:
         """Begin `job`.
 

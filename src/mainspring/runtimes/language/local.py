@@ -22,8 +22,9 @@ from mainspring.runtimes.language import llamacpp, openvino
 from mainspring.runtimes.language.backend import Backend, Event, Job
 from mainspring.runtimes.language.chat_template import ChatTemplate
 from mainspring.runtimes.language.choices import Choice
-from mainspring.runtimes.language.preparing import Preparer
+from mainspring.runtimes.language.preparing import Prepared, Preparer
 from mainspring.runtimes.language.protocol import Capabilities, Delta, EngineInfo, Generate, Usage
+from mainspring.runtimes.language.quoting import Quoting
 from mainspring.runtimes.language.settings import Settings, read_settings
 from mainspring.runtimes.language.sizes import sizes
 from mainspring.runtimes.language.tokens import Tokenizer
@@ -68,6 +69,8 @@ class LocalEngine:
         )
         self._preparer = Preparer(tokenizer, template, self._capabilities)
         self._end_ids = frozenset(tokenizer.end_ids)
+        self._backend = backend
+        self._quoting = Quoting()
         self._numbers = itertools.count()
         self._streams: dict[int, asyncio.Queue[Event]] = {}
         self._worker = Worker(backend, self._deliver, queue=queue)
@@ -99,6 +102,8 @@ class LocalEngine:
         prepared = self._preparer.prepare(request)
         end_ids = frozenset() if request.sampling.ignore_end else self._end_ids
         jobs, choices = {}, {}
+        written: dict[int, list[int]] = {}
+        lookup = self._lookup(request, prepared)
         seed = secrets.randbelow(_SEEDS) if request.sampling.seed is None else request.sampling.seed
         for index in range(request.sampling.n):
             number = next(self._numbers)
@@ -109,9 +114,10 @@ class LocalEngine:
                 seed=(seed + index) % _SEEDS,
                 end_ids=end_ids,
                 grammar=prepared.grammar,
-                lookup=bool(request.lookup),
+                lookup=lookup,
             )
             before = None if request.messages is not None else prepared.prompt[-1]
+            written[number] = []
             choices[number] = Choice(self._tokenizer, index, request.sampling.stop, prepared.reader(), end_ids, before)
         events: asyncio.Queue[Event] = asyncio.Queue()
         self._worker.submit(jobs)
@@ -127,10 +133,13 @@ class LocalEngine:
                 choice = choices[event.job]
                 if choice.finish:
                     continue
+                written[event.job] += event.tokens
                 if delta := choice.feed(event):
                     yield delta
                 if choice.finish:
                     self._forget([event.job], cancel=not event.finish)
+            for answer in written.values():
+                self._quoting.learn(prepared.prompt, answer)
             yield Usage(len(prepared.prompt), sum(choice.tokens for choice in choices.values()), cached)
         finally:
             self._forget(list(jobs), cancel=True)
@@ -146,6 +155,21 @@ class LocalEngine:
     async def close(self) -> None:
         """Let go of the model. What runs is cancelled."""
         await asyncio.get_running_loop().run_in_executor(None, self._worker.close)
+
+    def _lookup(self, request: Generate, prepared: Prepared) -> bool:
+        """Whether to look up. Unasked only where it changes nothing: for greedy answers that nothing else holds to."""
+        if request.lookup is not None:
+            return request.lookup
+        sampling = request.sampling
+        plain = not (sampling.presence_penalty or sampling.frequency_penalty or prepared.grammar)
+        return (
+            self._capabilities.lookup
+            and plain
+            and sampling.temperature == 0
+            and sampling.logprobs is None
+            and self._quoting.pays(prepared.prompt, len(self._streams))
+            and self._backend.can_look_up()
+        )
 
     def _forget(self, numbers: list[int], *, cancel: bool) -> None:
         known = [number for number in numbers if self._streams.pop(number, None)]

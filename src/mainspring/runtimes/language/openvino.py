@@ -8,11 +8,10 @@ and text, which are the same here for all backends.
 Penalties: OpenVINO moves a negative logit up where it should move it down. A token that was written once has a negative
 logit only where it is beyond all hope, so that no answer was seen to change.
 
-Prompt lookup (Saxena, 2023) proposes what followed the last words when they stood in the prompt before, and one step
-checks it; the answer is the same. A pipeline does it for all of its requests or for none, and pads every proposal to
-its full length: measured with SmolLM2 on two cores, an answer that quotes its context takes a third of the time, and
-any other twice, more so in a batch. So there are two pipelines if it is wanted, and a request says which; each has a
-cache of its own.
+Prompt lookup (see `quoting`): a pipeline does it for all of its requests or for none, and pads every guess to its full
+length, which costs time where guesses are wrong. So there are two pipelines, each with a cache of its own, and a job
+says which. The second one is loaded when it is first wanted, in a thread beside the work. The same tokens come out,
+but where rounding decides between two: a step over several tokens adds up in another order than a step over one.
 
 An exception in `step` leaves its scheduler with half a step done, from which there is no way back. So what might raise
 there, a grammar above all, is sound before it goes in.
@@ -20,7 +19,9 @@ there, a grammar above all, is sound before it goes in.
 
 from __future__ import annotations
 
+import logging
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,11 @@ import numpy as np
 from mainspring.errors import EngineGoneError, RuntimeLoadError, require
 from mainspring.runtimes.language.backend import Abilities, Event, Grammar, Job
 from mainspring.runtimes.language.openvino_graph import write_graph
+from mainspring.runtimes.language.quoting import GUESSED, LONGEST
 from mainspring.runtimes.language.settings import Precision, Settings
-from mainspring.runtimes.language.sizes import Sizes
+from mainspring.runtimes.language.sizes import Sizes, available_memory
+
+log = logging.getLogger("mainspring.engine")
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 _BLOCK = 32  # tokens
@@ -50,8 +54,7 @@ PROPERTIES: dict[Precision, dict[str, Any]] = {
     },
 }
 _CACHE_BYTES: dict[Precision, int] = {"8-bit": 1, "16-bit": 2, "32-bit": 4}
-_PROPOSED = 8  # tokens that a step checks
-_SAME = 3  # tokens, at most, that must have stood before
+_MODEL_SHARE = 4  # a model is loaded a second time if it takes less than a quarter of the memory that is left
 _GREEDY_BELOW = 1e-5  # a temperature that is as good as none, and whose inverse would overflow
 
 
@@ -80,19 +83,23 @@ class OpenVinoBackend:
         scheduler.max_num_batched_tokens = settings.step_tokens
         scheduler.dynamic_split_fuse = True
         scheduler.enable_prefix_caching = True
-        with tempfile.TemporaryDirectory(prefix="mainspring-graph-") as folder:
-            write_graph(gguf, Path(folder))
-            try:
-                tokenizer = self._genai.Tokenizer(str(gguf))  # grammars are compiled for it
-                ways: list[dict[str, Any]] = [{}, {"prompt_lookup": True}] if settings.lookup else [{}]
-                self._pipelines = [
-                    self._genai.ContinuousBatchingPipeline(
-                        folder, tokenizer, scheduler, "CPU", **_properties(settings), **way
-                    )
-                    for way in ways
-                ]
-            except RuntimeError as error:
-                raise RuntimeLoadError(f"OpenVINO cannot load {gguf}: {error}") from None
+        self._scheduler = scheduler
+        self._properties = _properties(settings)
+        self._folder = tempfile.TemporaryDirectory(prefix="mainspring-graph-")
+        self._second: Any = None
+        self._loading: threading.Thread | None = None
+        try:
+            self._graph = write_graph(gguf, Path(self._folder.name))
+            self._tokenizer = self._genai.Tokenizer(str(gguf))  # grammars are compiled for it
+            self._pipeline = self._load()
+            if settings.lookup:
+                self._second = self._load(prompt_lookup=True)
+        except RuntimeError as error:
+            self._folder.cleanup()
+            raise RuntimeLoadError(f"OpenVINO cannot load {gguf}: {error}") from None
+        except BaseException:
+            self._folder.cleanup()
+            raise
         self._running: dict[int, _Running] = {}
         self._next_id = 0
         self._abilities = Abilities(
@@ -101,7 +108,7 @@ class OpenVinoBackend:
             piece=settings.piece_tokens,
             remembers=scheduler.num_kv_blocks * _BLOCK,
             logprobs=0,
-            lookup=settings.lookup,
+            lookup=settings.lookup is not False,
         )
 
     @property
@@ -109,10 +116,34 @@ class OpenVinoBackend:
         """What it can do."""
         return self._abilities
 
+    def can_look_up(self) -> bool:
+        """See `Backend`."""
+        if not self._abilities.lookup or self._second is not None:
+            return self._second is not None
+        if self._loading is None:
+            self._loading = threading.Thread(target=self._load_second, name="lookup", daemon=True)
+            self._loading.start()
+        return False
+
+    def _load_second(self) -> None:
+        weights = self._graph.with_suffix(".bin").stat().st_size
+        if weights > available_memory() // _MODEL_SHARE:
+            log.info("prompt lookup would pay, and memory has no room for it: the weights take %d bytes more", weights)
+            return
+        try:
+            self._second = self._load(prompt_lookup=True)
+        except RuntimeError:
+            log.exception("prompt lookup would pay, and cannot be loaded")
+
+    def _load(self, **way: Any) -> Any:
+        return self._genai.ContinuousBatchingPipeline(
+            self._folder.name, self._tokenizer, self._scheduler, "CPU", **self._properties, **way
+        )
+
     def submit(self, number: int, job: Job) -> None:
         """Begin `job`."""
         prompt = self._tensor(np.array([job.prompt], np.int64))
-        pipeline = self._pipelines[int(job.lookup)]
+        pipeline = self._second if job.lookup and self._second else self._pipeline
         handle = pipeline.add_request(self._next_id, prompt, self._config(job))
         self._next_id += 1
         self._running[number] = _Running(pipeline, handle, job.sampling.logprobs is not None)
@@ -140,7 +171,10 @@ class OpenVinoBackend:
         """Let go of the model."""
         for number in list(self._running):
             self.cancel(number)
-        self._pipelines.clear()
+        if self._loading is not None:
+            self._loading.join()
+        del self._pipeline, self._second
+        self._folder.cleanup()
 
     def _read(self, number: int, running: _Running) -> Event | None:
         tokens: list[int] = []
@@ -173,8 +207,8 @@ class OpenVinoBackend:
             config.rng_seed = job.seed
             if sampling.top_k is not None:
                 config.top_k = sampling.top_k
-        if job.lookup:
-            config.num_assistant_tokens, config.max_ngram_size = _PROPOSED, _SAME
+        if job.lookup and self._second:
+            config.num_assistant_tokens, config.max_ngram_size = GUESSED, LONGEST
         config.logprobs = int(sampling.logprobs is not None)
         if job.grammar:
             config.structured_output_config = self._structure(job.grammar)

@@ -24,7 +24,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         piece_tokens: the most tokens of one prompt that go in at once: see `turns`.
         precision: of the numbers between the layers, and of the cache. At "8-bit", activations become 8-bit integers
             for each multiplication; "32-bit" rounds nothing any further than the weights are. Coarser is faster.
-        lookup: whether requests may ask for prompt lookup. The model is loaded twice then, and so is the cache.
+        lookup: whether there is prompt lookup, for which the model is loaded a second time, and so is the cache: at
+            once if true, never if false; None loads it when earlier answers say that it pays, and memory allows it.
     """
 
     threads: int | None = None
@@ -34,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     step_tokens: int = 512
     piece_tokens: int = 512
     precision: Precision = "8-bit"
-    lookup: bool = False
+    lookup: bool | None = None
 
 
 def read_settings(properties: dict[str, Any]) -> Settings:

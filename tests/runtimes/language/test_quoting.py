@@ -1,0 +1,42 @@
+"""Which requests are answered in the words of their own prompt."""
+
+from mainspring.runtimes.language.quoting import GUESSED, Quoting, tokens_a_step
+
+TEXT = list(range(1000, 1200))
+
+
+def test_what_is_quoted_makes_many_tokens_a_step():
+    quoted = tokens_a_step([*TEXT, 7, 8], [7, 8, *TEXT[20:120]])
+    assert 0.7 * (1 + GUESSED) < quoted <= 1 + GUESSED
+    assert tokens_a_step(TEXT, list(range(100))) == 1
+    assert tokens_a_step(TEXT, [5] * 90) > 5  # what an answer repeats of itself is found, too
+    assert tokens_a_step([], [1, 2, 3]) == 1
+
+
+def test_an_application_is_known_by_its_beginning_and_length():
+    quoting = Quoting()
+    quotes, writes = [1, *TEXT], [2, *TEXT]
+    assert not quoting.pays(quotes, 0)
+    for _ in range(3):
+        quoting.learn(quotes, TEXT[50:150])
+        quoting.learn(writes, list(range(100)))
+    assert quoting.pays(quotes, 0)
+    assert quoting.pays([*quotes[:100], *range(100)], 0)  # begins alike, and is about as long
+    assert not quoting.pays([*quotes, *TEXT, *TEXT], 0)
+    assert not quoting.pays(writes, 0)
+    assert not quoting.pays(quotes, 31)  # in a full batch, guesses cost more than they bring
+
+
+def test_it_changes_its_mind_and_forgets():
+    quoting = Quoting()
+    for _ in range(5):
+        quoting.learn(TEXT, TEXT[50:150])
+    assert quoting.pays(TEXT, 0)
+    quoting.learn(TEXT, [1] * 3)  # too short to tell
+    assert quoting.pays(TEXT, 0)
+    for _ in range(5):
+        quoting.learn(TEXT, list(range(100)))
+    assert not quoting.pays(TEXT, 0)
+    for number in range(2000):
+        quoting.learn([number] * 20, TEXT)
+    assert len(quoting._tokens_a_step) == 1024
