@@ -70,7 +70,7 @@ def engines(version: Version, files: ModelFiles, tokenizer: Tokenizer) -> list[E
         Engine("OpenVINO GenAI, GGUF", "library", "Q8_0", lambda: files.requantized("Q8_0"), openvino()),
         Engine("OpenVINO GenAI, NNCF", "library", "int8", files.int8_graph, openvino(gguf=gguf), ("nncf",)),
         *(
-            Engine(f"llama.cpp's server, {type_}", "server", type_, file, _llama_server, ("llamacpp",))
+            Engine(f"llama.cpp's server, {type_}", "server", type_, file, llama_server, ("llamacpp",))
             for type_, file in (
                 (served, lambda: files.gguf),
                 ("Q4_0", lambda: files.requantized("Q4_0")),
@@ -125,7 +125,9 @@ def _scheduler(settings: Settings, header: Header) -> dict[str, Any]:
     }
 
 
-def _llama_server(file: Path) -> Start:
+def llama_server(file: Path) -> Start:
+    """llama.cpp's own server, built on this machine, with a model's file."""
+
     def command(port: int) -> list[str]:
         places = ["-np", str(MOST_STREAMS), "-c", str(MOST_STREAMS * CONTEXT), "--cache-ram", "0"]
         threads = ["-t", str(THREADS), "-tb", str(THREADS)]
