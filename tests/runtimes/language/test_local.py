@@ -231,6 +231,17 @@ def test_prompt_lookup_changes_nothing_but_the_steps(engine):
     assert len(json.loads(both[0].text())) >= 3
 
 
+def test_prompt_lookup_is_chosen_where_earlier_answers_quoted(engine):
+    quoted = "The Amazon rainforest covers most of the Amazon basin, which encompasses 7,000,000 square kilometres."
+    texts = [f"Repeat word for word: {word}. {quoted}" for word in ("Now", "Once", "Well", "Then", "So")]
+    answered = [ask(engine, chat(text, temperature=0, max_tokens=40)) for text in texts]
+    steps = [len(one.deltas) / one.usage.completion for one in answered]
+    assert steps[0] > 0.9  # nothing is known yet
+    assert steps[-1] < 0.6
+    sampled = ask(engine, chat(texts[0], temperature=0.01, seed=1, max_tokens=40))
+    assert len(sampled.deltas) > 0.9 * sampled.usage.completion
+
+
 def test_what_is_out_of_range_is_refused(engine):
     for wrong, place in [
         ({"temperature": 2.1}, "temperature"),
