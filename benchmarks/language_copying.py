@@ -1,11 +1,12 @@
 """What does prompt lookup bring where answers quote their context, and what does it cost where they don't?
 
-    python benchmarks/language_copying.py [--rounds 3] [--questions 6] [--out FILE]
+    python benchmarks/language_copying.py [--rounds 2] [--questions 8] [--out FILE]
 
 SmolLM2-135M on Mainspring's engine, in this process: greedy answers of 160 tokens over passages of Mainspring's own
 documentation. Three applications quote (repeat the text; quote what matters; summarise) and one does not (write a
-story). Each is asked without lookup, and as it is by default, where the engine decides by what earlier answers of the
-same application quoted; a few are asked beforehand for it to learn from. Both are asked in turn, on one engine.
+story); their questions come mixed. One engine has no lookup; the other is as it is by default, and decides by what
+earlier answers of the same application quoted. It first answers questions about other passages, to learn from. Then
+both are asked the same in turn, each first every other time.
 
 "The same": answers that are equal to the letter. A step over several tokens adds up in another order than a step over
 one, and a greedy answer changes where that decides. So where two answers part, the same weights are asked in 32-bit
@@ -23,6 +24,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -48,6 +50,7 @@ PRECISIONS = ("8-bit", "32-bit")
 STREAMS = (1, 4)
 PASSAGES = 8  # paragraphs of a context
 TOKENS = 160
+LEARNED_FROM = 3  # texts
 LOAD_SECONDS = 5.0
 
 
@@ -86,9 +89,9 @@ def contexts(number: int) -> list[str]:
     return ["\n\n".join((found * 2)[start : start + PASSAGES]) for start in range(0, 2 * number, 2)]
 
 
-async def answer(engine: LocalEngine, messages: list[Message], lookup: bool | None) -> Run:
+async def answer(engine: LocalEngine, messages: list[Message]) -> Run:
     """Ask once."""
-    request = Generate(messages=messages, sampling=Sampling(temperature=0, max_tokens=TOKENS), lookup=lookup)
+    request = Generate(messages=messages, sampling=Sampling(temperature=0, max_tokens=TOKENS))
     text, times, tokens = "", list[float](), 0
     async for part in engine.generate(request):
         if isinstance(part, Delta):
@@ -99,26 +102,32 @@ async def answer(engine: LocalEngine, messages: list[Message], lookup: bool | No
     return Run(text, tokens, times[-1] - times[0])
 
 
-async def measure(
-    engine: LocalEngine, task: str, streams: int, rounds: int, texts: list[str]
-) -> list[tuple[float, float, list[tuple[list[Message], Run, Run]]]]:
-    """In each round, all questions without lookup and by default: tokens a second of both, and the pairs of answers."""
-    asked: list[list[Message]] = [[{"role": "user", "content": f"{text}\n\n{TASKS[task]}"}] for text in texts]
-    for messages in asked[:4]:  # to learn from; and both caches have the contexts then
-        await answer(engine, messages, None)
-    await asyncio.sleep(LOAD_SECONDS)  # what the first use of lookup loads is there then
-    found = []
-    for _ in range(rounds):
-        pairs = []
-        rates: dict[bool | None, list[float]] = {False: [], None: []}
-        for start in range(0, len(asked), streams):
-            batch = asked[start : start + streams]
+Pair: TypeAlias = tuple[list[Message], Run, Run]  # what was asked, and answered without lookup and by default
+
+
+def asked(task: str, text: str) -> list[Message]:
+    """The question of an application about a text."""
+    return [{"role": "user", "content": f"{text}\n\n{TASKS[task]}"}]
+
+
+async def learn(engine: LocalEngine, texts: list[str]) -> None:
+    """What its engine learns from; what the first use of lookup loads is there then."""
+    for text in texts:
+        for task in TASKS:
+            await answer(engine, asked(task, text))
+    await asyncio.sleep(LOAD_SECONDS)
+
+
+async def play(plain: LocalEngine, default: LocalEngine, texts: list[str], streams: int) -> dict[str, list[Pair]]:
+    """One round: the pairs of answers by application."""
+    found: dict[str, list[Pair]] = {task: [] for task in TASKS}
+    for number, start in enumerate(range(0, len(texts), streams)):
+        for task in TASKS:
+            batch = [asked(task, text) for text in texts[start : start + streams]]
             runs = {}
-            for lookup in (False, None):
-                runs[lookup] = await asyncio.gather(*(answer(engine, messages, lookup) for messages in batch))
-                rates[lookup] += [(run.tokens - 1) / run.seconds for run in runs[lookup] if run.tokens > 1]
-            pairs += list(zip(batch, runs[False], runs[None], strict=True))
-        found.append((statistics.median(rates[False]), statistics.median(rates[None]), pairs))
+            for engine in (plain, default) if number % 2 else (default, plain):
+                runs[engine] = await asyncio.gather(*(answer(engine, messages) for messages in batch))
+            found[task] += zip(batch, runs[plain], runs[default], strict=True)
     return found
 
 
@@ -144,12 +153,12 @@ class Gaps:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--questions", type=int, default=8)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     gguf = fitted().file("model.gguf")
-    texts = contexts(options.questions)
+    texts = contexts(LEARNED_FROM + options.questions)
     lines = []
     print(
         "| arithmetic | application | streams | without, tok/s | default, tok/s | ratio | same | gap where they part |"
@@ -158,34 +167,38 @@ async def main() -> None:
     with Scorer(gguf) as scorer:
         gaps = Gaps(scorer, read_header(gguf))
         for precision in PRECISIONS:
-            engine = load_local(gguf, properties={"precision": precision})
-            for task in TASKS:
-                for streams in STREAMS:
-                    found = await measure(engine, task, streams, options.rounds, texts)
-                    lines.append(summary(precision, task, streams, found, gaps))
+            plain = load_local(gguf, properties={"precision": precision, "lookup": False})
+            default = load_local(gguf, properties={"precision": precision})
+            await learn(default, texts[:LEARNED_FROM])
+            for streams in STREAMS:
+                rounds = [await play(plain, default, texts[LEARNED_FROM:], streams) for _ in range(options.rounds)]
+                for task in TASKS:
+                    lines.append(summary(precision, task, streams, [found[task] for found in rounds], gaps))
                     show(lines[-1])
-            await engine.close()
+            await plain.close()
+            await default.close()
     if options.out:
         options.out.write_text(json.dumps([asdict(line) for line in lines], indent=2) + "\n")
 
 
-def summary(
-    precision: str,
-    task: str,
-    streams: int,
-    found: list[tuple[float, float, list[tuple[list[Message], Run, Run]]]],
-    gaps: Gaps,
-) -> Line:
-    """Medians over the rounds."""
-    ratios = [default / without for without, default, _ in found]
-    pairs = [pair for *_, pairs in found for pair in pairs]
-    parted = [gaps.between(asked, one.text, other.text) for asked, one, other in pairs if one.text != other.text]
+def summary(precision: str, task: str, streams: int, rounds: list[list[Pair]], gaps: Gaps) -> Line:
+    """Medians over the rounds, of medians over the answers."""
+
+    def rate(place: int, pairs: list[Pair]) -> float:
+        return statistics.median(
+            (pair[place].tokens - 1) / pair[place].seconds for pair in pairs if pair[place].tokens > 9
+        )
+
+    without, by_default = ([rate(place, pairs) for pairs in rounds] for place in (1, 2))
+    ratios = [default / plain for plain, default in zip(without, by_default, strict=True)]
+    pairs = [pair for found in rounds for pair in found]
+    parted = [gaps.between(messages, one.text, other.text) for messages, one, other in pairs if one.text != other.text]
     return Line(
         precision,
         task,
         streams,
-        statistics.median(without for without, _, _ in found),
-        statistics.median(default for _, default, _ in found),
+        statistics.median(without),
+        statistics.median(by_default),
         statistics.median(ratios),
         min(ratios),
         max(ratios),

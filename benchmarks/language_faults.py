@@ -55,7 +55,7 @@ FLOOD, LONG_TOKENS, LONG_ANSWER = 24, 1500, 200
 SHORT_TOKENS, SHORT_ANSWER, SHORTS = 30, 16, 10
 LEAVING, LEAVE_AFTER = 24, 1.0
 CLIENTS, BEFORE_KILL, AFTER_KILL = 8, 3.0, 15.0
-RUNNING = f'mainspring_generations_running{{model="{MODEL}"'
+GAUGES = tuple(f'mainspring_generations_{state}{{model="{MODEL}"' for state in ("running", "waiting"))
 
 
 class Texts:
@@ -111,7 +111,7 @@ async def leaving(service: Gateway, texts: Texts) -> dict[str, Any]:
     gone = [ask(service.completions, body(next(texts.short), 1000), leave_after=LEAVE_AFTER) for _ in range(LEAVING)]
     left = await asyncio.gather(*gone)
     began = time.perf_counter()
-    while sum(value for name, value in service.metrics().items() if name.startswith(RUNNING)):
+    while sum(value for name, value in service.metrics().items() if name.startswith(GAUGES)):
         await asyncio.sleep(0.01)
     idle = time.perf_counter() - began
     after = sound(await ask(service.completions, body(next(texts.short), SHORT_ANSWER))).first
@@ -196,11 +196,11 @@ def main() -> None:
             found["leaving"].append(asyncio.run(leaving(service, texts)))
             found["killed"].append(asyncio.run(killed(service, texts)))
         if LLAMA_SERVER.exists():
-            with llama_server(gguf)() as peer:
+            with llama_server(gguf, LONG_TOKENS + LONG_ANSWER + 64)() as peer:
                 found["llama.cpp's server"].append(asyncio.run(flood(peer.url, texts)))
+        if options.out:
+            options.out.write_text(json.dumps(found, indent=2) + "\n")
     show(found)
-    if options.out:
-        options.out.write_text(json.dumps(found, indent=2) + "\n")
 
 
 def show(found: dict[str, list[dict[str, Any]]]) -> None:
@@ -228,9 +228,7 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
     failed = sum(each["vectors_failed"] for each in found["killed"])
     answers = sum(each["vectors_answers"] for each in found["killed"])
     before, after = (max(each[key] for each in found["killed"]) for key in ("vectors_before", "vectors_after"))
-    print(
-        f"`vectors`: {failed} of {answers} failed; the slowest took {before:.2f} s before the kill, {after:.2f} s after."
-    )
+    print(f"`vectors`: {failed} of {answers} failed; the slowest took {before:.2f} s before, {after:.2f} s after.")
 
 
 if __name__ == "__main__":

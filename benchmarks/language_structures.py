@@ -4,8 +4,9 @@
 
 Twenty schemas, the tricky ones included, each asked ten times through Mainspring's gateway with SmolLM2-135M at a
 temperature of 1, sixteen at a time, by OpenAI's `response_format`. Every answer is checked by the `jsonschema` package,
-formats included. A schema may be refused, but then at once, and with the place that cannot be enforced. An answer that
-the limit of tokens cut short says so (`length`), as with OpenAI, and is counted apart.
+the formats of texts by Python's own readers of dates and addresses. A schema may be refused, but then up front, and
+with the place that cannot be enforced. An answer that the limit of tokens cut short says so (`length`), as with OpenAI,
+and is counted apart.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import argparse
 import asyncio
 import collections
 import json
+import re
 import statistics
 import sys
+import uuid
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,10 @@ from asking import Answer, ask
 from gateway import MODEL, fitted, gateway
 
 AT_ONCE = 16
+FORMATS = jsonschema.FormatChecker()
+FORMATS.checks("date-time", raises=ValueError)(lambda text: bool(datetime.fromisoformat(text).tzinfo))
+FORMATS.checks("uuid", raises=ValueError)(lambda text: str(uuid.UUID(text)) == text.lower())
+FORMATS.checks("email")(lambda text: re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s.]+", text) is not None)
 MAX_TOKENS = 500
 TEXT = {"type": "string", "maxLength": 40}
 TREE = {
@@ -159,7 +167,7 @@ def judge(line: Line, schema: dict[str, Any], answer: Answer) -> None:
         line.first.append(answer.first)
         line.different.add(answer.text)
         try:
-            checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+            checker = jsonschema.Draft202012Validator(schema, format_checker=FORMATS)
             checker.validate(json.loads(answer.text))
             line.valid += 1
         except (ValueError, jsonschema.ValidationError) as error:

@@ -125,11 +125,11 @@ def _scheduler(settings: Settings, header: Header) -> dict[str, Any]:
     }
 
 
-def llama_server(file: Path) -> Start:
-    """llama.cpp's own server, built on this machine, with a model's file."""
+def llama_server(file: Path, context: int = CONTEXT) -> Start:
+    """llama.cpp's own server, built on this machine, with a model's file and `context` tokens for each answer."""
 
     def command(port: int) -> list[str]:
-        places = ["-np", str(MOST_STREAMS), "-c", str(MOST_STREAMS * CONTEXT), "--cache-ram", "0"]
+        places = ["-np", str(MOST_STREAMS), "-c", str(MOST_STREAMS * context), "--cache-ram", "0"]
         threads = ["-t", str(THREADS), "-tb", str(THREADS)]
         return [str(LLAMA_SERVER), "-m", str(file), "--host", "127.0.0.1", "--port", str(port), *places, *threads]
 

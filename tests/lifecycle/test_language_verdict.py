@@ -101,6 +101,7 @@ def test_a_better_version_is_tried_with_a_share_of_the_traffic_first(project, er
     live = desired.read(declared.state).models["sums"]
     assert [(route.version, route.share) for route in live.routes] == [("1", 0.75), ("2", 0.25)]
 
+    time.sleep(0.005)  # the trial's millisecond is over
     now = int(time.time() * 1e6)
     loads = [Load("1", now, now, 900, 3, 100.0, -2000.0, 5000.0, 900)]
     loads += [Load("2", now, now, 300, errors, 900.0, 300.0, 400.0, 300)]  # it takes longer, which is no harm

@@ -126,7 +126,10 @@ def _read_json_lines(path: Path) -> pa.Table:
         raise DataError(f"{path} cannot be read: {_first_line(error).rsplit(' in row ', 1)[0]}") from None
     for field in table.schema:
         if pa.types.is_nested(field.type):
-            raise DataError(f"{path}: column {field.name!r} holds lists or objects; give each of their values a column")
+            raise DataError(
+                f"{path}: column {field.name!r} holds lists or objects; give each of their values a column, or write "
+                "them as text (JSON in a string)"
+            )
     return table
 
 

@@ -35,7 +35,9 @@ def current(live: DesiredModel, events: list[Event]) -> Trial | None:
     if challenger is not None:
         kind: Kind = "shadow" if live.shadow else "canary"
         begun = [event for event in events if event.kind == "rollout" and event.version == challenger]
-        return Trial(kind, live.champion, challenger, _time(begun[-1].time if begun else live.since))
+        if not begun:  # it is being let in just now
+            return None
+        return Trial(kind, live.champion, challenger, _time(begun[-1].time))
     changes = [event for event in events if event.kind in history.CHAMPION_CHANGES]
     if not changes or changes[-1].version != live.champion or not changes[-1].data.get("watched"):
         return None

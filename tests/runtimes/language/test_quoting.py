@@ -15,7 +15,7 @@ def test_what_is_quoted_makes_many_tokens_a_step():
 
 def test_an_application_is_known_by_its_beginning_and_length():
     quoting = Quoting()
-    quotes, writes = [1, *TEXT], [2, *TEXT]
+    quotes, writes = [*TEXT, 1], [2, *TEXT]
     assert not quoting.pays(quotes, 0)
     for _ in range(3):
         quoting.learn(quotes, TEXT[50:150])
@@ -23,6 +23,7 @@ def test_an_application_is_known_by_its_beginning_and_length():
     assert quoting.pays(quotes, 0)
     assert quoting.pays([*quotes[:100], *range(100)], 0)  # begins alike, and is about as long
     assert not quoting.pays([*quotes, *TEXT, *TEXT], 0)
+    assert not quoting.pays([*quotes[:50], *range(150), *writes[-16:]], 0)  # ends as those that do not quote
     assert not quoting.pays(writes, 0)
     assert not quoting.pays(quotes, 31)  # in a full batch, guesses cost more than they bring
 
@@ -40,3 +41,12 @@ def test_it_changes_its_mind_and_forgets():
     for number in range(2000):
         quoting.learn([number] * 20, TEXT)
     assert len(quoting._tokens_a_step) == 1024
+
+
+def test_what_the_chat_template_writes_tells_nothing():
+    opening, closing = list(range(1, 30)), list(range(30, 60))
+    quoting = Quoting(([*opening, 70, 71, *closing], [*opening, 80, *closing]))
+    for _ in range(3):
+        quoting.learn([*opening, *TEXT, *closing], TEXT[50:150])
+    assert quoting.pays([*opening, *TEXT, *closing], 0)
+    assert not quoting.pays([*opening, *range(100, 300), *closing], 0)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mainspring.errors import RuntimeLoadError, UnsupportedError
+from mainspring.errors import MainspringError, RuntimeLoadError, UnsupportedError
 from mainspring.runtimes.language import llamacpp, openvino
 from mainspring.runtimes.language.backend import Backend, Event, Job
 from mainspring.runtimes.language.chat_template import ChatTemplate
@@ -70,7 +70,7 @@ class LocalEngine:
         self._preparer = Preparer(tokenizer, template, self._capabilities)
         self._end_ids = frozenset(tokenizer.end_ids)
         self._backend = backend
-        self._quoting = Quoting()
+        self._quoting = Quoting(_frame(self._preparer, template))
         self._numbers = itertools.count()
         self._streams: dict[int, asyncio.Queue[Event]] = {}
         self._worker = Worker(backend, self._deliver, queue=queue)
@@ -138,8 +138,8 @@ class LocalEngine:
                     yield delta
                 if choice.finish:
                     self._forget([event.job], cancel=not event.finish)
-            for answer in written.values():
-                self._quoting.learn(prepared.prompt, answer)
+            if self._capabilities.lookup and request.sampling.temperature == 0:
+                self._quoting.learn(prepared.prompt, written[min(written)])
             yield Usage(len(prepared.prompt), sum(choice.tokens for choice in choices.values()), cached)
         finally:
             self._forget(list(jobs), cancel=True)
@@ -159,7 +159,7 @@ class LocalEngine:
     def _lookup(self, request: Generate, prepared: Prepared) -> bool:
         """Whether to look up. Unasked only where it changes nothing: for greedy answers that nothing else holds to."""
         if request.lookup is not None:
-            return request.lookup
+            return request.lookup and self._backend.can_look_up()
         sampling = request.sampling
         plain = not (sampling.presence_penalty or sampling.frequency_penalty or prepared.grammar)
         return (
@@ -167,7 +167,7 @@ class LocalEngine:
             and plain
             and sampling.temperature == 0
             and sampling.logprobs is None
-            and self._quoting.pays(prepared.prompt, len(self._streams))
+            and self._quoting.pays(prepared.prompt, len(self._streams) + sampling.n - 1)
             and self._backend.can_look_up()
         )
 
@@ -180,6 +180,18 @@ class LocalEngine:
         for event in events:
             if stream := self._streams.get(event.job):
                 stream.put_nowait(event)
+
+
+def _frame(preparer: Preparer, template: ChatTemplate | None) -> tuple[list[int], list[int]]:
+    """Two prompts that differ in what is asked alone; nothing of a model without a chat template."""
+    if template is None:
+        return [], []
+    asked = ("A cat sleeps", "We sing")
+    try:
+        one, other = (preparer.prompt(Generate(messages=[{"role": "user", "content": text}])) for text in asked)
+    except MainspringError:  # a template that wants more than one message of the user
+        return [], []
+    return one, other
 
 
 def load_local(gguf: Path, *, engine: str = "auto", properties: dict[str, Any] | None = None) -> LocalEngine:

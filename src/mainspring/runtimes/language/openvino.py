@@ -54,7 +54,6 @@ PROPERTIES: dict[Precision, dict[str, Any]] = {
     },
 }
 _CACHE_BYTES: dict[Precision, int] = {"8-bit": 1, "16-bit": 2, "32-bit": 4}
-_MODEL_SHARE = 4  # a model is loaded a second time if it takes less than a quarter of the memory that is left
 _GREEDY_BELOW = 1e-5  # a temperature that is as good as none, and whose inverse would overflow
 
 
@@ -85,21 +84,10 @@ class OpenVinoBackend:
         scheduler.enable_prefix_caching = True
         self._scheduler = scheduler
         self._properties = _properties(settings)
-        self._folder = tempfile.TemporaryDirectory(prefix="mainspring-graph-")
-        self._second: Any = None
+        self._gguf = gguf
+        self._room = sizes.cache_bytes(scheduler.num_kv_blocks * _BLOCK, bytes_each=_CACHE_BYTES[settings.precision])
+        self._pipeline, self._second = self._load(both=bool(settings.lookup))
         self._loading: threading.Thread | None = None
-        try:
-            self._graph = write_graph(gguf, Path(self._folder.name))
-            self._tokenizer = self._genai.Tokenizer(str(gguf))  # grammars are compiled for it
-            self._pipeline = self._load()
-            if settings.lookup:
-                self._second = self._load(prompt_lookup=True)
-        except RuntimeError as error:
-            self._folder.cleanup()
-            raise RuntimeLoadError(f"OpenVINO cannot load {gguf}: {error}") from None
-        except BaseException:
-            self._folder.cleanup()
-            raise
         self._running: dict[int, _Running] = {}
         self._next_id = 0
         self._abilities = Abilities(
@@ -126,19 +114,30 @@ class OpenVinoBackend:
         return False
 
     def _load_second(self) -> None:
-        weights = self._graph.with_suffix(".bin").stat().st_size
-        if weights > available_memory() // _MODEL_SHARE:
-            log.info("prompt lookup would pay, and memory has no room for it: the weights take %d bytes more", weights)
+        needed = self._gguf.stat().st_size + self._room
+        if needed > available_memory() // 2:
+            log.warning("prompt lookup would pay, and %d bytes for it are more than half of the memory left", needed)
             return
         try:
-            self._second = self._load(prompt_lookup=True)
-        except RuntimeError:
+            _, self._second = self._load(both=True, first=False)
+        except (RuntimeLoadError, OSError):
             log.exception("prompt lookup would pay, and cannot be loaded")
 
-    def _load(self, **way: Any) -> Any:
-        return self._genai.ContinuousBatchingPipeline(
-            self._folder.name, self._tokenizer, self._scheduler, "CPU", **self._properties, **way
-        )
+    def _load(self, *, both: bool, first: bool = True) -> tuple[Any, Any]:
+        """The pipeline without lookup and the one with it, or those of them that are wanted."""
+        with tempfile.TemporaryDirectory(prefix="mainspring-graph-") as folder:
+            write_graph(self._gguf, Path(folder))
+
+            def pipeline(**way: Any) -> Any:
+                return self._genai.ContinuousBatchingPipeline(
+                    folder, tokenizer, self._scheduler, "CPU", **self._properties, **way
+                )
+
+            try:
+                tokenizer = self._genai.Tokenizer(str(self._gguf))  # grammars are compiled for it
+                return pipeline() if first else None, pipeline(prompt_lookup=True) if both else None
+            except RuntimeError as error:
+                raise RuntimeLoadError(f"OpenVINO cannot load {self._gguf}: {error}") from None
 
     def submit(self, number: int, job: Job) -> None:
         """Begin `job`."""
@@ -173,8 +172,7 @@ class OpenVinoBackend:
             self.cancel(number)
         if self._loading is not None:
             self._loading.join()
-        del self._pipeline, self._second
-        self._folder.cleanup()
+        self._pipeline = self._second = None
 
     def _read(self, number: int, running: _Running) -> Event | None:
         tokens: list[int] = []

@@ -3,8 +3,8 @@
 Prompt lookup (Saxena, 2023, https://github.com/apoorvumang/prompt-lookup-decoding) guesses that what followed the last
 words before will follow them again, and has several tokens checked in one step. A step with guesses costs more than one
 without, so it pays where enough of them come true: in summaries, extracts, corrections of a text; not in free writing.
-Which of these a request is, its answer tells, but too late. Requests that begin alike and are of like length are
-mostly of one application, so that earlier answers tell of the next.
+Which of these a request is, its answer tells, but too late. Requests of like length that begin or end alike are mostly
+of one application (instructions stand first or last), so that earlier answers tell of the next.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import TypeAlias
 
 GUESSED = 8  # tokens that a step checks
 LONGEST = 3  # tokens, at most, that must have stood before
-_BEGINNING = 16  # tokens by which requests are told apart
+_TOLD_BY = 16  # tokens, the first and the last ones, by which requests are told apart
+_LOOKED_AT = 4096  # tokens of a prompt, the last ones: learning takes time from what is being written
 _KINDS = 1024
 _FEWEST = 16  # tokens of an answer that tells something
 _WEIGHT = 0.5  # of the newest answer
@@ -26,24 +27,40 @@ _Kind: TypeAlias = tuple[int, ...]
 
 
 class Quoting:
-    """How much of the answers stood in their prompts, by kind of request."""
+    """How much of the answers stood in their prompts, by kind of request.
 
-    def __init__(self) -> None:
+    Args:
+        frame: two prompts of the model that differ in what is asked alone. What they have in common at the beginning
+            and at the end is the chat template's, and tells nothing.
+    """
+
+    def __init__(self, frame: tuple[list[int], list[int]] = ([], [])) -> None:
+        one, other = frame
+        self._opening = one[: _alike(one, other)]
+        self._closing = one[::-1][: _alike(one[::-1], other[::-1])]
         self._tokens_a_step: OrderedDict[_Kind, float] = OrderedDict()
 
     def pays(self, prompt: list[int], beside: int) -> bool:
         """Whether looking up is likely to be faster, with `beside` other answers being written."""
-        return self._tokens_a_step.get(_kind(prompt), 1.0) > _ALONE + _EACH_BESIDE * beside
+        known = [self._tokens_a_step[kind] for kind in self._kinds(prompt) if kind in self._tokens_a_step]
+        return min(known, default=1.0) > _ALONE + _EACH_BESIDE * beside
 
     def learn(self, prompt: list[int], answer: list[int]) -> None:
         """Take account of an answer, however it was made."""
         if len(answer) < _FEWEST:
             return
-        kind = _kind(prompt)
-        before = self._tokens_a_step.pop(kind, 1.0)
-        self._tokens_a_step[kind] = before + _WEIGHT * (tokens_a_step(prompt, answer) - before)
+        found = tokens_a_step(prompt[-_LOOKED_AT:], answer)
+        for kind in self._kinds(prompt):
+            before = self._tokens_a_step.pop(kind, 1.0)
+            self._tokens_a_step[kind] = before + _WEIGHT * (found - before)
         while len(self._tokens_a_step) > _KINDS:
             self._tokens_a_step.popitem(last=False)
+
+    def _kinds(self, prompt: list[int]) -> tuple[_Kind, _Kind]:
+        """By its beginning, and by its end."""
+        asked = prompt[_alike(prompt, self._opening) : len(prompt) - _alike(prompt[::-1], self._closing)]
+        length = len(prompt).bit_length()
+        return (0, length, *asked[:_TOLD_BY]), (1, length, *asked[-_TOLD_BY:])
 
 
 def tokens_a_step(prompt: list[int], answer: list[int]) -> float:
@@ -82,5 +99,8 @@ def tokens_a_step(prompt: list[int], answer: list[int]) -> float:
     return len(answer) / steps
 
 
-def _kind(prompt: list[int]) -> _Kind:
-    return (len(prompt).bit_length(), *prompt[:_BEGINNING])
+def _alike(one: list[int], other: list[int]) -> int:
+    """How many tokens they have in common at their beginnings."""
+    return next(
+        (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )

@@ -26,9 +26,13 @@ class Sizes:
 
     def cache_tokens(self, *, bytes_each: int) -> int:
         """For how many tokens there is room, at `bytes_each` for a number, in a fair share of the memory."""
-        head = self.head_width * bytes_each + (_SCALE_BYTES if bytes_each == 1 else 0)
-        room = available_memory() // _SHARE_OF_MEMORY // (2 * self.layers * self.key_heads * head)
+        room = available_memory() // _SHARE_OF_MEMORY // self.cache_bytes(1, bytes_each=bytes_each)
         return max(1, min(room, _CONTEXTS * self.context))
+
+    def cache_bytes(self, tokens: int, *, bytes_each: int) -> int:
+        """What the keys and values of `tokens` take, at `bytes_each` for a number."""
+        head = self.head_width * bytes_each + (_SCALE_BYTES if bytes_each == 1 else 0)
+        return tokens * 2 * self.layers * self.key_heads * head
 
 
 def sizes(header: Header) -> Sizes:

@@ -28,6 +28,7 @@ from mainspring.runtimes.language.backend import Abilities, Job
 from mainspring.runtimes.language.protocol import Sampling
 
 BLOCK = 32  # tokens; OpenVINO's block on a processor
+_WORTH_STAYING = 16  # blocks that are known without lookup, and not with it
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,10 @@ class Turns:
     def add(self, number: int, job: Job) -> None:
         """Put a job at the end of the queue. Numbers are not negative, and never used again."""
         blocks = list(_blocks(job))
+        if job.lookup:  # in the other cache: what lookup saves, computing the prompt anew would cost
+            plain = list(_blocks(other := replace(job, lookup=False)))
+            if self._known(plain) - self._known(blocks) > _WORTH_STAYING:
+                job, blocks = other, plain
         left = len(job.prompt) - self._known(blocks) * BLOCK + job.max_tokens
         self._waiting[number] = _Waiting(number, job, blocks, left > self._long)
 
