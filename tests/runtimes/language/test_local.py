@@ -232,8 +232,10 @@ def test_prompt_lookup_changes_nothing_but_the_steps(engine):
 
 
 def test_prompt_lookup_is_chosen_where_earlier_answers_quoted(engine):
-    quoted = "The Amazon rainforest covers most of the Amazon basin, which encompasses 7,000,000 square kilometres."
-    texts = [f"Repeat word for word: {word}. {quoted}" for word in ("Now", "Once", "Well", "Then", "So")]
+    quoted = "The river Rhine flows from the Swiss Alps through Germany to the North Sea, 1,230 kilometres in all."
+    texts = [
+        f"{quoted}\n\n{word}, repeat the text above word for word." for word in ("Now", "Once", "Well", "Then", "So")
+    ]
     answered = [ask(engine, chat(text, temperature=0, max_tokens=40)) for text in texts]
     steps = [len(one.deltas) / one.usage.completion for one in answered]
     assert steps[0] > 0.9  # nothing is known yet
@@ -451,8 +453,26 @@ def test_tools_that_are_none_are_refused(engine):
         assert refused.value.place == place
 
 
+def test_lookup_is_loaded_when_it_is_first_wanted():
+    engine = load_local(exact_gguf(), engine="openvino", properties={"cache_tokens": 256, "sequences": 2})
+
+    async def wait_for_it():
+        asked = Generate(prompt="1, 2, 3, 4, 5, 6,", sampling=Sampling(temperature=0, max_tokens=30), lookup=True)
+        first = await collect(engine, asked)  # is answered without it
+        assert len(first.deltas) > 0.9 * first.usage.completion
+        answered = first
+        async with asyncio.timeout(60):
+            while len(answered.deltas) > 0.9 * answered.usage.completion:
+                await asyncio.sleep(0.1)
+                answered = await collect(engine, asked)
+        assert answered.text() == first.text()
+        await engine.close()
+
+    run(wait_for_it)
+
+
 def test_a_closed_engine_says_so():
-    properties = {"cache_tokens": 256, "sequences": 2}
+    properties = {"cache_tokens": 256, "sequences": 2, "lookup": False}
     engine = load_local(exact_gguf(), engine="openvino", properties=properties)
     assert engine.capabilities.context < CACHE_TOKENS
     assert not engine.capabilities.lookup
