@@ -27,6 +27,7 @@ from mainspring.evaluation.language import LEAST_COSINE, LIMITS, LanguageParity,
 from mainspring.registry.versions import Golden
 from mainspring.runtimes.language.chat_template import ChatTemplate
 from mainspring.runtimes.language.local import LocalEngine, load_local
+from mainspring.runtimes.language.openvino_graph import write_graph
 from mainspring.runtimes.language.protocol import Delta, Generate, Sampling
 from mainspring.runtimes.language.scoring import Scorer
 from mainspring.runtimes.language.settings import Precision
@@ -123,6 +124,7 @@ def build_generator(spec: LanguageSpec, weights: Weights, staged: Path, *, say: 
         found = rungs[-1].parity if passed else compare(texts, reference, reference)
         _link(files.of(way.weights), staged / GGUF)
         properties: dict[str, Any] = {"precision": way.precision}
+        write_graph(staged / GGUF, staged)  # so that an engine that is started again is back soon
         engine = load_local(staged / GGUF, engine=spec.engine, properties=properties)
         context = engine.capabilities.context
         golden = asyncio.run(_golden(engine, tokenizer, texts, reference))

@@ -30,7 +30,7 @@ import numpy as np
 
 from mainspring.errors import EngineGoneError, RuntimeLoadError, require
 from mainspring.runtimes.language.backend import Abilities, Event, Grammar, Job
-from mainspring.runtimes.language.openvino_graph import write_graph
+from mainspring.runtimes.language.openvino_graph import GRAPH, write_graph
 from mainspring.runtimes.language.quoting import GUESSED, LONGEST
 from mainspring.runtimes.language.settings import Precision, Settings
 from mainspring.runtimes.language.sizes import Sizes, available_memory
@@ -125,12 +125,14 @@ class OpenVinoBackend:
 
     def _load(self, *, both: bool, first: bool = True) -> tuple[Any, Any]:
         """The pipeline without lookup and the one with it, or those of them that are wanted."""
-        with tempfile.TemporaryDirectory(prefix="mainspring-graph-") as folder:
-            write_graph(self._gguf, Path(folder))
+        with tempfile.TemporaryDirectory(prefix="mainspring-graph-") as made:
+            graph = self._gguf.with_name(GRAPH)  # where a version has it beside its weights
+            if not graph.is_file():
+                graph = write_graph(self._gguf, Path(made))
 
             def pipeline(**way: Any) -> Any:
                 return self._genai.ContinuousBatchingPipeline(
-                    folder, tokenizer, self._scheduler, "CPU", **self._properties, **way
+                    str(graph.parent), tokenizer, self._scheduler, "CPU", **self._properties, **way
                 )
 
             try:

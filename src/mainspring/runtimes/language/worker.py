@@ -1,8 +1,9 @@
 """The thread that a backend runs on.
 
 Jobs and cancellations come from the event loop through one list under a lock; events go back to it in one call a step,
-however many jobs there are. A backend may hold Python's interpreter lock while it computes (OpenVINO does), so between
-two steps the thread lets the event loop have it.
+however many jobs there are. A backend may hold Python's interpreter lock while it computes (OpenVINO does, for all of a
+step), so between two steps the thread waits until the event loop has taken its turn: who has just asked is then in the
+next step, and not in one of the thirty after it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from mainspring.errors import EngineGoneError, MainspringError, OverloadedError
 from mainspring.runtimes.language.backend import Backend, Event, Job
@@ -19,7 +20,8 @@ from mainspring.runtimes.language.turns import Turns
 
 log = logging.getLogger("mainspring.engine")
 
-_LOOPS_TURN = 5e-5  # seconds in which the event loop wakes up, and takes the interpreter lock
+_LOOPS_TURNS = 2  # what is read from sockets in one of them is worked on in the next
+_LONGEST_TURN = 0.05  # seconds, of many that ask at once; others wait for their next token meanwhile
 
 
 class Worker:
@@ -39,6 +41,7 @@ class Worker:
         self._inbox: list[tuple[int, Job | None]] = []  # a job to be done, or a number to be cancelled
         self._wake = threading.Condition()
         self._closing = False
+        self._turned = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self.broken: str | None = None
@@ -143,14 +146,18 @@ class Worker:
                 self._turns.remove(event.job)
                 running.discard(event.job)
                 alive.discard(event.job)
-        self._tell([event for event in events if event.job >= 0])
+        if told := [event for event in events if event.job >= 0]:
+            self._tell(told)
+        for _ in range(_LOOPS_TURNS):
+            self._turned.clear()
+            self._call(self._turned.set)
+            self._turned.wait(_LONGEST_TURN)
 
     def _tell(self, events: list[Event]) -> None:
-        if not events:
-            return
+        self._call(self._deliver, events)
+
+    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+        """Have the event loop do it."""
         assert self._loop is not None
-        try:
-            self._loop.call_soon_threadsafe(self._deliver, events)
-        except RuntimeError:  # the event loop is closed, and nobody listens
-            return
-        time.sleep(_LOOPS_TURN)
+        with suppress(RuntimeError):  # it is closed, and nobody listens
+            self._loop.call_soon_threadsafe(function, *arguments)
