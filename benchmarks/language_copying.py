@@ -151,14 +151,20 @@ class Gaps:
         return float(abs(last[tokens[0][place]] - last[tokens[1][place]]))
 
 
-async def main() -> None:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--questions", type=int, default=8)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    gguf = fitted().file("model.gguf")
-    texts = contexts(LEARNED_FROM + options.questions)
+    lines = asyncio.run(measure(fitted().file("model.gguf"), options.rounds, options.questions))
+    if options.out:
+        options.out.write_text(json.dumps([asdict(line) for line in lines], indent=2) + "\n")
+
+
+async def measure(gguf: Path, rounds: int, questions: int) -> list[Line]:
+    """Play and show everything."""
+    texts = contexts(LEARNED_FROM + questions)
     lines = []
     print(
         "| arithmetic | application | streams | without, tok/s | default, tok/s | ratio | same | gap where they part |"
@@ -171,14 +177,13 @@ async def main() -> None:
             default = load_local(gguf, properties={"precision": precision})
             await learn(default, texts[:LEARNED_FROM])
             for streams in STREAMS:
-                rounds = [await play(plain, default, texts[LEARNED_FROM:], streams) for _ in range(options.rounds)]
+                played = [await play(plain, default, texts[LEARNED_FROM:], streams) for _ in range(rounds)]
                 for task in TASKS:
-                    lines.append(summary(precision, task, streams, [found[task] for found in rounds], gaps))
+                    lines.append(summary(precision, task, streams, [found[task] for found in played], gaps))
                     show(lines[-1])
             await plain.close()
             await default.close()
-    if options.out:
-        options.out.write_text(json.dumps([asdict(line) for line in lines], indent=2) + "\n")
+    return lines
 
 
 def summary(precision: str, task: str, streams: int, rounds: list[list[Pair]], gaps: Gaps) -> Line:
@@ -219,4 +224,4 @@ def show(line: Line) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
