@@ -8,8 +8,8 @@ The answer `{"model", "accepted", "late", "unknown"}` comes when the labels are 
 prediction is no longer kept; unknown those whose id is of a time yet to come. Whether there was such a prediction at
 all is found when labels and predictions are joined: see `monitoring/log.py`.
 
-Of a prompt program whose answers are private no label is taken: it would stand in the log as plain text, and be compared
-with an answer that is not there.
+Of a prompt program whose answers are private no label is taken: it would stand in the log as plain text, and the answer
+that it would be compared with does not.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Feedback:
         if name in self._private:
             column = self._project.prompt(name).target
             raise Problem(
-                409, f"answers of {name} are private (columns.{column}), so no label is kept to compare them with"
+                409, f"answers of {name} are private (columns.{column}), and so is what they should have been"
             )
         target = slot.current().manifest.schema.target
         try:
