@@ -24,6 +24,7 @@ from mainspring.data.splits import Split
 from mainspring.errors import DataError, RegistryError, SpecError
 from mainspring.lifecycle import questions
 from mainspring.lifecycle.fit import fit
+from mainspring.lifecycle.prompt_evaluation import evaluate
 from mainspring.registry import desired, versions
 from mainspring.use import OpenProject
 
@@ -83,6 +84,8 @@ def test_the_winner_is_promoted_on_held_out_questions_with_what_it_costs(office)
     assert version.manifest.lineage.uses == {"desk": "1", "vectors": "1"}
     report = report_of(project)
     assert report["selection"]["decision"] == "promote"
+    levels = [report[decision]["comparison"]["significance"] for decision in ("selection", "verdict")]
+    assert levels == [0.05, 0.025]  # both were made on the same questions
     assert [one["who"] for one in report["held_out"]] == [
         report["candidate"],
         "direct, as written",
@@ -171,6 +174,9 @@ def test_the_command_line_answers_and_refuses(office):
     assert answered.exit_code == 0, answered.output
     assert json.loads(answered.output)["predictions"][0]["answer"] == COLOURS["invoice"]
     assert "green" in runner.invoke(cli, ["predict", "mail", '{"mail": "crash"}', *where]).output
+    with OpenProject(project.folder).prompt("mail") as mail:
+        for word, colour in COLOURS.items():
+            assert [answer.value for answer in mail.answer([{"mail": word}])] == [colour]
     for command in (["drift"], ["replay"], ["renew"]):
         refused = runner.invoke(cli, [*command, "mail", *where])
         assert isinstance(refused.exception, SpecError), (command, refused.output)
@@ -199,6 +205,31 @@ def test_it_is_stale_when_what_it_asks_or_the_prompt_changes(tmp_path):
         assert better.verdict["tokens"]["challenger"]["value"] > better.verdict["tokens"]["champion"]["value"]
         [same] = fit(project, ["mail"], force=True)
         assert (same.outcome, same.verdict["decision"]) == ("kept", "insufficient evidence")
+
+
+def test_the_champion_is_judged_with_the_models_that_it_asks(tmp_path):
+    toml = TOML.replace('"few-shot", "nearest-examples"', '"direct"')
+    toml = toml.replace("[models.mail.columns]\n", '[models.mail.columns]\ncolour = { private = "drop" }\n')
+    folder = tmp_path / "office"
+    project = make_program(folder, toml)
+    with engines(project, ("clerk", "1")):
+        fit(project, ["mail"])
+        desired.set_champion(project.state, "mail", "1")
+        clerk = toml[toml.index("[models.desk]") : toml.index("[models.vectors]")].replace("desk", "clerk")
+        (folder / "mainspring.toml").write_text(toml.replace('model = "desk"', 'model = "clerk"') + clerk)
+        project = spec.load(folder)
+        publish(project, "clerk", "chat")
+        [beside] = fit(project, ["mail"])
+        assert beside.verdict["comparison"]["rows"] > 30, beside.message
+        desired.update(project.state, lambda models: {name: model for name, model in models.items() if name != "desk"})
+        [alone] = fit(project, ["mail"], force=True)
+        assert (alone.outcome, alone.verdict["decision"]) == ("kept", "insufficient evidence"), alone.message
+        assert "version 1, cannot be compared: desk has no champion yet" in alone.verdict["reason"]
+        with pytest.raises(RegistryError, match="desk has no champion yet"):
+            evaluate(project, "mail", "1")
+        found = evaluate(project, "mail", alone.version)
+        assert found.verdict["decision"] == "insufficient evidence"
+        assert list(found.metrics) == ["choice_accuracy", "tokens", "calls"]  # no live score: answers are private
 
 
 def test_groups_stay_whole_and_are_resampled_whole(tmp_path):

@@ -10,7 +10,8 @@
 Where a service of the project is running, its engine answers; otherwise the model is loaded into this process. All of
 it can be awaited as well: `agenerate`, `astream`, `aembed`. A prompt program answers records:
 
-    print(OpenProject("office").prompt("mail").answer([{"mail": "Where is my invoice?"}])[0].value)
+    with OpenProject("office").prompt("mail") as mail:
+        print(mail.answer([{"mail": "Where is my invoice?"}])[0].value)
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import numpy as np
 
 from mainspring import prompts, spec
 from mainspring.errors import RegistryError
-from mainspring.lifecycle.champions import opened
+from mainspring.lifecycle.champions import Champions
 from mainspring.lifecycle.engines import engine_of
 from mainspring.prompts.records import FILE_NAME, Uses
 from mainspring.registry import desired, versions
@@ -155,13 +156,17 @@ class LanguageModel:
 
 
 class PromptProgram:
-    """One version of a prompt program. It asks the champions of the models that it uses."""
+    """One version of a prompt program. It asks the champions of the models that it uses.
+
+    They are opened when it is first asked, and let go of by `close`; who becomes champion meanwhile is not asked.
+    """
 
     def __init__(self, project: Project, version: Version) -> None:
         version.verify()
         self.version = version
         self.prompt = prompts.load(version.file(FILE_NAME))
-        self._project = project
+        self._champions = Champions(project)
+        self._loop = _Loop()
 
     def answer(self, records: Sequence[Mapping[str, Any]]) -> list[prompts.Answer]:
         """The answers to `records`, which have a value for each variable; they are asked at the same time.
@@ -170,17 +175,25 @@ class PromptProgram:
             RequestError: a record does not fit the prompt.
             RegistryError: a model that is asked has no champion.
         """
-        loop = _Loop()
-        try:
-            return loop.run(self.aanswer(records))
-        finally:
-            loop.close()
+        return self._loop.run(self.aanswer(records))
 
     async def aanswer(self, records: Sequence[Mapping[str, Any]]) -> list[prompts.Answer]:
         """See `answer`."""
         uses = Uses.of(self.version.manifest.parameters).by(self.prompt)
-        async with opened(self._project, uses) as model:
-            return await prompts.answer_all(self.prompt, records, model)
+        return await prompts.answer_all(self.prompt, records, await self._champions.language_model(uses))
+
+    def close(self) -> None:
+        """Let go of the models."""
+        self._loop.run(self._champions.close())
+        self._loop.close()
+
+    def __enter__(self) -> PromptProgram:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 class _Loop:

@@ -99,6 +99,18 @@ def test_traffic_is_that_of_the_rollout_and_in_a_probation_the_champions_before(
     assert nothing_before.champion.requests == 0
 
 
+def test_of_a_prompt_only_the_errors_count(tmp_path):
+    toml = '[models.desk]\ntask = "chat"\nbase = "smollm2-135m-instruct"\n[models.asks]\ntask = "prompt"\n'
+    project = make_project(tmp_path, columns=toml + 'prompt = "a.md"\nmodel = "desk"\ndata = "a.jsonl"\ntarget = "b"')
+    own = SegmentWriter(segments.folder(project.state, "asks"))
+    own.append(TrafficFrame([Load("1", 9, 9, 10, 1, 1.0, -23.0, 53.0, 10), Load("2", 11, 11, 9, 2, 9.0, 0.0, 1.0, 9)]))
+    own.close()
+    found = collect(project, "asks", 10, "1", "2", "probation")
+    assert (found.champion.requests, found.champion.errors) == (10, 1)
+    assert (found.challenger.requests, found.challenger.errors) == (9, 2)
+    assert found.champion.log_seconds.count == found.challenger.log_seconds.count == 0
+
+
 def test_what_is_private_or_unknown_cannot_be_asked_again(tmp_path):
     project, since = logged(tmp_path, "probation", columns='columns.carrier = {private = "hash"}')
     found = collect(project, "delay", since, "1", "2", "probation")

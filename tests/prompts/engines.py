@@ -22,7 +22,7 @@ class RuleEngine:
     def __init__(self, rule: Rule, *, overloads: int = 0, embeds: bool = True, context: int = 100_000) -> None:
         self._rule = rule
         self.requests: list[Generate] = []
-        self.at_once = self.most_at_once = self.cancelled = self.embedded = 0
+        self.at_once = self.most_at_once = self.cancelled = self.embedded = self.most_embedded = 0
         self._overloads = overloads
         self.capabilities = Capabilities(context=context, structures=("json_schema",), embeds=32 if embeds else None)
         self.info = EngineInfo("rule", "", "a test")
@@ -59,7 +59,12 @@ class RuleEngine:
         """Counts of letters, so that texts of the same words are near."""
         if self.capabilities.embeds is None:
             raise UnsupportedError("no vectors", "model")
+        if self._overloads:
+            self._overloads -= 1
+            raise OverloadedError("the queue is full")
+        await asyncio.sleep(0)
         self.embedded += len(texts)
+        self.most_embedded = max(self.most_embedded, len(texts))
         vectors = np.zeros((len(texts), 32), dtype=np.float32)
         for row, text in enumerate(texts):
             for character in text.lower():

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import re
 from typing import get_args
 
@@ -9,7 +10,7 @@ from mainspring.errors import ContextError, DataError, RequestError, SpecError
 from mainspring.evaluation.comparison import compare
 from mainspring.evaluation.gate import decide
 from mainspring.evaluation.metrics import Predictions
-from mainspring.prompts import LanguageModel, parse
+from mainspring.prompts import Example, LanguageModel, parse
 from mainspring.prompts.candidates import candidates, reasoned_by
 from mainspring.prompts.fitting import Candidate, Question, fit, judge
 from mainspring.prompts.metrics import METRICS, numeric
@@ -138,8 +139,38 @@ def test_an_example_that_is_the_question_is_not_shown():
         assert texts.count(texts[-1]) == 1
 
     alone = candidates(parse(SUM), ["few-shot"], train[:1])[1].prompt
-    with pytest.raises(DataError, match="no example but a question that it is judged by"):
-        asyncio.run(judge(alone, train[:1], numeric, LanguageModel(engine)))
+    judged = asyncio.run(judge(alone, train[:2], numeric, LanguageModel(engine)))
+    assert judged.scores.tolist() == [0, 1]  # nothing is left to show, which is the candidate's fault
+    assert judged.answers[0].stopped == "the prompt: strategy: few-shot needs `# examples`"
+
+
+@pytest.mark.parametrize("written", ["3", 3, 3.0])
+def test_an_example_that_is_the_question_in_another_type_is_not_shown_either(written):
+    engine = RuleEngine(carries)
+    text = SUM.replace("answer =", 'strategy = "few-shot"\nanswer =')
+    examples = [{"a": written, "b": 9, "answer": 12}, {"a": 5, "b": 5, "answer": 10}]
+    prompt = parse(text + "# examples\n" + "\n".join(map(json.dumps, examples)))
+    asyncio.run(judge(prompt, [Question({"a": 3, "b": "9"}, 12)], numeric, LanguageModel(engine)))
+    assert [message["content"] for message in engine.requests[0].messages] == [
+        "What is 5 + 5?",
+        "10",
+        "What is 3 + 9?",
+    ]
+
+
+def test_one_reasoned_example_is_none_and_two_are_enough():
+    one, other = (Example({"a": a, "b": 1}, a + 1, "I count.") for a in (1, 2))
+    names = ["chain-of-thought"]
+    for reasoned, expected in (((), 1), ((one,), 1), ((one, one), 1), ((one, other), 2)):
+        assert len(candidates(parse(SUM), names, questions(9), reasoned=reasoned)) == expected
+
+
+def test_the_nearest_examples_are_looked_for_among_so_many():
+    train = questions(2_100)
+    one, same, other = (candidates(parse(SUM), ["nearest-examples"], train, seed=seed)[1] for seed in (1, 1, 2))
+    assert len(one.prompt.examples) == 2_000
+    assert one == same
+    assert one != other
 
 
 def test_an_answer_that_does_not_fit_into_the_context_is_a_wrong_one():

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainspring.prompts.template import as_text, broken, fill, variables
+from mainspring.prompts.template import as_asked, as_text, broken, fill, variables
 
 
 def test_variables_are_found_with_their_lines():
@@ -36,3 +36,9 @@ def test_a_value_is_put_in_as_it_is(value):
 def test_what_is_not_text_is_put_in_as_json():
     assert as_text("é") == "é"
     assert as_text({"é": [1, True, None]}) == '{"é": [1, true, null]}'
+
+
+def test_values_that_look_the_same_to_a_model_are_the_same():
+    assert as_asked({"a": 3, "b": "x "}) == as_asked({"b": "x", "a": "3"}) == as_asked({"a": 3.0, "b": "x"})
+    assert as_asked({"a": 3}) != as_asked({"a": "03"})
+    assert as_asked({"a": True}) != as_asked({"a": 1})

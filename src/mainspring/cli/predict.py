@@ -97,10 +97,10 @@ def _ask_prompt_program(folder: Path, model: str, version: str | None, given: st
     from mainspring.runtimes.records import RecordCodec
     from mainspring.use import OpenProject
 
-    program = OpenProject(folder).prompt(model, version)
-    schema = program.version.manifest.schema
-    columns = _columns(given, RecordCodec(schema), schema)
-    answers = program.answer(values_of(columns, schema))
+    with OpenProject(folder).prompt(model, version) as program:
+        schema = program.version.manifest.schema
+        columns = _columns(given, RecordCodec(schema), schema)
+        answers = program.answer(values_of(columns, schema))
     if as_json:
         told = [
             {"answer": one.value, "tokens": one.cost.tokens, "calls": one.cost.calls, "stopped": one.stopped}

@@ -41,41 +41,52 @@ def names_of(project: Project, models: Iterable[str]) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def opened(project: Project, uses: Uses, *, remember: bool = False) -> AsyncIterator[LanguageModel]:
-    """The language model that asks the champions of `uses`; all that was opened for it is closed at the end.
-
-    Raises:
-        RegistryError: one has no champion, or is damaged.
-        RuntimeLoadError: one cannot be loaded here.
-    """
-    champions = _Champions(project)
+async def opened(project: Project, *, remember: bool = False) -> AsyncIterator[Champions]:
+    """The champions of `project`, to be asked; all that was opened for it is closed at the end."""
+    champions = Champions(project, remember=remember)
     try:
-        yield await champions.language_model(uses, remember=remember)
+        yield champions
     finally:
         await champions.close()
 
 
-class _Champions:
-    def __init__(self, project: Project) -> None:
-        self._project = project
-        self._engines: dict[str, Engine] = {}
+class Champions:
+    """Those that were asked for, each opened when it first is. `remember`: as in `LanguageModel`."""
 
-    async def language_model(self, uses: Uses, *, remember: bool = False) -> LanguageModel:
-        return LanguageModel(
-            await self._engine(uses.model),
-            embedder=await self._engine(uses.embeddings) if uses.embeddings else None,
-            tools=[await self._tool(name) for name in uses.tools],
-            remember=remember,
-        )
+    def __init__(self, project: Project, *, remember: bool = False) -> None:
+        self._project = project
+        self._remember = remember
+        self._engines: dict[str, Engine] = {}
+        self._models: dict[Uses, LanguageModel] = {}
+        self._opening = asyncio.Lock()  # so that nobody opens what another is opening
+
+    async def language_model(self, uses: Uses) -> LanguageModel:
+        """The one that asks the champions of `uses`, the same each time.
+
+        Raises:
+            RegistryError: one has no champion, or is damaged.
+            RuntimeLoadError: one cannot be loaded here.
+        """
+        if uses not in self._models:
+            self._models[uses] = LanguageModel(
+                await self._engine(uses.model),
+                embedder=await self._engine(uses.embeddings) if uses.embeddings else None,
+                tools=[await self._tool(name) for name in uses.tools],
+                remember=self._remember,
+            )
+        return self._models[uses]
 
     async def close(self) -> None:
+        """Close all that was opened."""
         for engine in self._engines.values():
             await engine.close()
+        self._engines, self._models = {}, {}
 
     async def _engine(self, name: str) -> Engine:
-        if name not in self._engines:
-            self._engines[name] = await engine_of(self._project.state, champion_of(self._project, name))
-        return self._engines[name]
+        async with self._opening:
+            if name not in self._engines:
+                self._engines[name] = await engine_of(self._project.state, champion_of(self._project, name))
+            return self._engines[name]
 
     async def _tool(self, name: str) -> ModelTool:
         version = champion_of(self._project, name)

@@ -5,7 +5,8 @@ of the prediction alone, without reading and writing, so that it looks faster th
 promotion, the champion before is asked again for the rows that have come and have their label; its errors and durations
 are those from before the promotion.
 
-Of a language model only the errors count: how long it takes is a matter of how much it says.
+Of a language model, and of a prompt program, only the errors count: how long it takes is a matter of how much it says,
+or how much it asks. What a prompt costs stands beside the gate's verdict.
 
 Only tallies are kept: `rollout.judge` needs no more.
 """
@@ -94,7 +95,7 @@ def collect(project: Project, model: str, since: int, champion: str, challenger:
     before = since - int(TRIALS_BEFORE * project.models[model].renew.trial * 1e6)
     one_side = _side(log.traffic(project, model, champion, *((before, since) if kind == "probation" else (since, now))))
     other_side = _side(log.traffic(project, model, challenger, since, now))
-    if model in project.languages:
+    if model not in project.tables:
         one_side, other_side = (replace(side, log_seconds=Moments()) for side in (one_side, other_side))
         return Evidence(kind, one_side, other_side, elapsed=(now - since) / 1e6)
     tried = versions.load(project.state, model, challenger)

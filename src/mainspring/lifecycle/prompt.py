@@ -5,7 +5,8 @@
 
 A winner that is not shown to be better than the prompt as it is written gives way to it, if there is no champion yet. A
 first version has to beat the trivial baseline, the most frequent answer; a later one has to beat the champion, which
-asks today's chat model as it does. A new champion of the chat model makes the program stale, so that it is judged anew.
+asks the models that it asks in the gateway, as they are today. A new champion of the chat model makes the program
+stale, so that it is judged anew.
 """
 
 from __future__ import annotations
@@ -26,14 +27,19 @@ import numpy as np
 
 from mainspring import prompts
 from mainspring.data import splits
-from mainspring.data.splits import Split
-from mainspring.errors import RegistryError, SpecError
 from mainspring.lifecycle import champions, judge, lineage, prompt_page, questions
 from mainspring.lifecycle.progress import Prepared, Watcher
+from mainspring.lifecycle.prompt_champion import judged_champion
 from mainspring.lifecycle.prompt_report import PromptReport
-from mainspring.lifecycle.prompt_verdict import Judgement, decide, most_frequent_answer
+from mainspring.lifecycle.prompt_verdict import (
+    Judgement,
+    against_champion,
+    decide,
+    halved,
+    most_frequent_answer,
+)
 from mainspring.lifecycle.questions import Questions
-from mainspring.prompts import LanguageModel, Prompt, fitting
+from mainspring.prompts import Prompt, fitting
 from mainspring.prompts.candidates import candidates, reasoned_by
 from mainspring.prompts.fitting import Candidate, Fitted, Trial
 from mainspring.prompts.metrics import METRICS
@@ -41,7 +47,7 @@ from mainspring.prompts.reading import Choice, Json, LastLine, Number, Text
 from mainspring.prompts.records import FILE_NAME, Uses
 from mainspring.registry import desired, versions
 from mainspring.registry.versions import Golden, Lineage, Manifest, Version
-from mainspring.spec import Project, PromptSpec
+from mainspring.spec import GateSpec, Project, PromptSpec
 
 _DEFAULT_METRICS = {
     Choice: "choice_accuracy",
@@ -69,8 +75,7 @@ class _Outcome:
     fitted: Fitted
     winner: Judgement
     written: Judgement
-    champion: tuple[Judgement, np.ndarray] | None = None
-    problem: str = ""  # why the champion cannot be compared
+    champion: tuple[Judgement, np.ndarray] | str | None = None  # a text: why it cannot be compared
 
 
 def prepare(project: Project, model: str, watcher: Watcher) -> Prepared:
@@ -134,7 +139,8 @@ def _make(
     split = splits.divide(dataset, spec)
     held_out = split.is_holdout(dataset.table)
     training, held = material.questions.take(~held_out), material.questions.take(held_out)
-    outcome = asyncio.run(_search(project, model, material, training, held, watcher))
+    live = desired.read(project.state).champion(model)  # once: another may be promoted during a long fit
+    outcome = asyncio.run(_search(project, model, material, training, held, live, watcher))
     trivial = Judgement(
         "the most frequent answer",
         material.metric,
@@ -142,12 +148,12 @@ def _make(
         outcome.winner.clusters,
     )
     best, chosen, selection = outcome.fitted.best, outcome.winner, None
-    if outcome.written is not outcome.winner and desired.read(project.state).champion(model) is None:
+    if outcome.written is not outcome.winner and live is None:
         selection = decide(outcome.written, outcome.winner, spec.gate, "the prompt as written")
         if selection["decision"] != "promote":
             watcher.note(model, f"{best.name} won, and is not shown to be better than the prompt as written")
             best, chosen = Candidate(outcome.written.who, material.prompt), outcome.written
-    verdict = _verdict(project, model, outcome, chosen, trivial, spec)
+    verdict = _verdict(live, outcome, chosen, trivial, spec.gate if selection is None else halved(spec.gate))
     version = versions.next_name(project.state, model)
     (staged / FILE_NAME).write_text(prompts.dumps(best.prompt), encoding="utf-8")
     some = [dict(question.values) for question in training.asked[:_EXAMPLES]]
@@ -195,10 +201,18 @@ def _make(
 
 
 async def _search(
-    project: Project, model: str, material: _Material, training: Questions, held: Questions, watcher: Watcher
+    project: Project,
+    model: str,
+    material: _Material,
+    training: Questions,
+    held: Questions,
+    live: str | None,
+    watcher: Watcher,
 ) -> _Outcome:
     spec, prompt, metric = project.prompt(model), material.prompt, METRICS[material.metric]
-    async with champions.opened(project, Uses(spec.model, spec.embeddings, spec.tools), remember=True) as asked:
+    uses = Uses(spec.model, spec.embeddings, spec.tools)
+    async with champions.opened(project, remember=True) as opened:
+        asked = await opened.language_model(uses)
         reasoned: Sequence[prompts.Example] = ()
         if {"chain-of-thought", "self-consistency"} & set(spec.tried):
             watcher.step(model, "asking for reasonings, for examples that reason")
@@ -218,59 +232,24 @@ async def _search(
         winner = written
         if fitted.best.prompt != prompt:
             winner = await judged(fitted.best.name, fitted.best.prompt, held)
-        try:
-            champion = await judged_champion(project, model, held, material.metric, asked)
-        except (RegistryError, SpecError) as error:
-            return _Outcome(fitted, winner, written, problem=str(error))
+        if live is None:
+            return _Outcome(fitted, winner, written)
+        champion = await judged_champion(project, model, live, held, material.metric, opened, uses)
         return _Outcome(fitted, winner, written, champion)
 
 
-async def judged_champion(
-    project: Project, model: str, held: Questions, metric: str, asked: LanguageModel
-) -> tuple[Judgement, np.ndarray] | None:
-    """How the champion answers those of the held-out questions that it was not fitted on; and which: (n,) bool."""
-    name = desired.read(project.state).champion(model)
-    if name is None:
-        return None
-    version = versions.load(project.state, model, name)
-    prompt = load_prompt(version)
-    if set(prompt.variables) != {column.name for column in held.dataset.schema.features}:
-        raise SpecError(f"its prompt has other variables: {', '.join(prompt.variables)}")
-    unseen = msgspec.convert(version.manifest.lineage.split, Split).is_holdout(held.dataset.table)
-    if not unseen.any():
-        raise SpecError("it was fitted on all of the held-out questions")
-    some = held.take(unseen)
-    judged = await fitting.judge(prompt, some.asked, METRICS[metric], asked)
-    return Judgement(f"version {name}", metric, judged, judge.clusters(some.dataset)), unseen
-
-
-def load_prompt(version: Version) -> Prompt:
-    """The prompt of a version, whose files are verified first.
-
-    Raises:
-        RegistryError: a file is missing or damaged.
-    """
-    version.verify()
-    return prompts.load(version.file(FILE_NAME))
-
-
 def _verdict(
-    project: Project, model: str, outcome: _Outcome, chosen: Judgement, trivial: Judgement, spec: PromptSpec
+    live: str | None, outcome: _Outcome, chosen: Judgement, trivial: Judgement, gate: GateSpec
 ) -> dict[str, Any]:
     """Against the champion; of the first version against the baseline, whatever margin is asked of later ones."""
-    name = desired.read(project.state).champion(model)
-    if name is None:
-        return decide(trivial, chosen, judge.replace_margin(spec.gate, 0.0), "baseline")
-    against = f"version {name}"
-    if outcome.champion is None:
-        return judge.undecided(against, f"the champion, {against}, cannot be compared: {outcome.problem}")
-    champion, unseen = outcome.champion
-    return decide(champion, chosen.take(unseen), spec.gate, against)
+    if live is None or outcome.champion is None:
+        return decide(trivial, chosen, judge.replace_margin(gate, 0.0), "baseline")
+    return against_champion(live, outcome.champion, chosen, gate)
 
 
 def _told(outcome: _Outcome, trivial: Judgement) -> list[Judgement]:
     """All that answered held-out questions, each once."""
-    champion = [outcome.champion[0]] if outcome.champion else []
+    champion = [outcome.champion[0]] if isinstance(outcome.champion, tuple) else []
     return [*dict.fromkeys((outcome.winner, outcome.written)), *champion, trivial]
 
 

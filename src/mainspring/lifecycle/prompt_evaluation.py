@@ -10,14 +10,15 @@ import msgspec
 import numpy as np
 
 from mainspring.data.splits import Split
-from mainspring.errors import DataError, RegistryError, SpecError
+from mainspring.errors import DataError
 from mainspring.evaluation.scores import mean_score
 from mainspring.lifecycle import champions, judge, questions
 from mainspring.lifecycle.evaluate import Evaluation, chosen_version
-from mainspring.lifecycle.prompt import judged_champion, load_prompt
-from mainspring.lifecycle.prompt_verdict import Judgement, decide
+from mainspring.lifecycle.prompt_champion import judged_champion, load_prompt
+from mainspring.lifecycle.prompt_verdict import Judgement, against_champion
 from mainspring.lifecycle.questions import Questions
 from mainspring.monitoring import log
+from mainspring.monitoring.privacy import Private
 from mainspring.prompts import Prompt, fitting
 from mainspring.prompts.metrics import METRICS
 from mainspring.prompts.reading import Json, Number
@@ -60,24 +61,22 @@ async def _judge(
 ) -> tuple[Judgement, dict[str, Any] | None]:
     """How it does, and the verdict against the champion, if that is another."""
     model, name = found.manifest.model, found.manifest.metric
-    spec = project.prompt(model)
-    async with champions.opened(project, Uses(spec.model, spec.embeddings, spec.tools), remember=True) as asked:
+    uses = Uses.of(found.manifest.parameters).by(prompt)
+    async with champions.opened(project, remember=True) as opened:
+        asked = await opened.language_model(uses)
         judged = await fitting.judge(prompt, held.asked, METRICS[name], asked)
         judgement = Judgement(f"version {found.name}", name, judged, judge.clusters(held.dataset))
-        if champion in (None, found.name):
+        if champion is None or champion == found.name:
             return judgement, None
-        against = f"version {champion}"
-        try:
-            rival = await judged_champion(project, model, held, name, asked)
-        except (RegistryError, SpecError) as error:
-            return judgement, judge.undecided(against, f"the champion, {against}, cannot be compared: {error}")
-        assert rival is not None
-        return judgement, decide(rival[0], judgement.take(rival[1]), spec.gate, against)
+        rival = await judged_champion(project, model, champion, held, name, opened, uses)
+        return judgement, against_champion(champion, rival, judgement, project.prompt(model).gate)
 
 
 def _live(project: Project, found: Version, prompt: Prompt) -> dict[str, dict[str, Any]]:
-    """The score of this version's live answers, where at least two true ones have been told."""
+    """The score of this version's live answers, where at least two true ones have been told, and none is private."""
     manifest = found.manifest
+    if "answer" in Private.of(project, manifest.model).rules:
+        return {}
     logged = log.read(
         project, manifest.model, Schema((Column("answer", "text"),), manifest.schema.target), version=found.name
     )

@@ -62,6 +62,24 @@ def most_frequent_answer(training: Sequence[Question], held: Sequence[Question],
     return Judged(np.array(scores, np.float64), np.zeros(len(held), np.int64), (said,) * len(held))
 
 
+def halved(spec: GateSpec) -> GateSpec:
+    """The gate for the second decision on the same questions: at half the significance (Bonferroni's correction)."""
+    return spec.model_copy(update={"significance": spec.significance / 2})
+
+
+def against_champion(
+    name: str, champion: tuple[Judgement, np.ndarray] | str, challenger: Judgement, spec: GateSpec
+) -> dict[str, Any]:
+    """The gate's verdict on those questions that the champion, version `name`, was judged on too: (n,) bool.
+
+    A champion that could not be judged, and the text says why, leaves the verdict to people.
+    """
+    against = f"version {name}"
+    if isinstance(champion, str):
+        return undecided(against, f"the champion, {against}, cannot be compared: {champion}")
+    return decide(champion[0], challenger.take(champion[1]), spec, against)
+
+
 def decide(champion: Judgement, challenger: Judgement, spec: GateSpec, against: str) -> dict[str, Any]:
     """The gate's verdict on the scores, with the tokens of both beside them."""
     try:

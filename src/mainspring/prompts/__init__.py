@@ -6,6 +6,8 @@ files       a prompt as a Markdown file, there and back
 toml_text   values as TOML
 reading     the answer in a model's text: a line, a number, one of several options, JSON
 model       `LanguageModel`: batches of requests to an engine; `Attempt`: one question's calls, counted and limited
+vectors     texts as vectors, each computed once
+patience    what is done while an engine's queue is full
 tools       what a model may use while it answers
 model_tools the project's own models as tools
 records     a prompt program among the other models: its records, and what it asks

@@ -27,9 +27,11 @@ from mainspring.prompts.strategies import (
     SelfConsistency,
     ZeroShotChainOfThought,
 )
+from mainspring.prompts.template import as_asked
 from mainspring.spec.mistakes import choices
 
 Examples: TypeAlias = tuple[Example, ...]
+_MOST_NEARBY = 2_000  # questions; a version keeps them in its file, and each has to be made a vector
 
 
 def candidates(
@@ -44,14 +46,19 @@ def candidates(
     """`prompt` as it is, and with each of the strategies called `names`, with their default parameters.
 
     Strategies that show fixed examples come once with the prompt's own and `draws` times with examples drawn from
-    `questions` (or from `reasoned`, where they show reasoning); the nearest ones are looked for among all. What a
-    strategy lacks leaves it out.
+    `questions` (or from `reasoned`, where they show reasoning and there are two at least, for one that is asked itself
+    is not shown); the nearest ones are looked for among the prompt's own and up to 2,000 questions, drawn where there
+    are more. What a strategy lacks leaves it out.
 
     Raises:
         SpecError: there is no such strategy.
     """
     found = [Candidate(f"{prompt.strategy.name}, as written", prompt)]
     pool = tuple(Example(question.values, question.expected) for question in questions)
+    nearby = pool if len(pool) <= _MOST_NEARBY else next(_drawn(pool, _MOST_NEARBY, 1, np.random.default_rng(seed)))[1]
+    reasonings = tuple({as_asked(example.values): example for example in reasoned}.values())
+    if len(reasonings) < 2:
+        reasonings = ()
     random = np.random.default_rng(seed)
     for name in names:
         if name not in STRATEGIES:
@@ -59,11 +66,11 @@ def candidates(
         strategy = STRATEGIES[name]()
         chosen: Iterable[tuple[str, Examples]] = [("", prompt.examples)]
         if isinstance(strategy, NearestExamples):
-            chosen = [("", prompt.examples + pool)]
+            chosen = [("", prompt.examples + nearby)]
         elif isinstance(strategy, FewShot):
             chosen = [*chosen, *_drawn(pool, strategy.shots, draws, random)]
         elif isinstance(strategy, ChainOfThought | SelfConsistency):
-            chosen = [*chosen, *_drawn(tuple(reasoned), strategy.shots, draws, random)]
+            chosen = [*chosen, *_drawn(reasonings, strategy.shots, draws, random)]
         for label, examples in chosen:
             given = replace(prompt, strategy=Direct(), examples=examples)
             tried = [candidate.prompt for candidate in found]

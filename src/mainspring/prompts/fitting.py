@@ -15,18 +15,20 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from mainspring.errors import ContextError, DataError
+from mainspring.errors import ContextError, DataError, SpecError
 from mainspring.prompts.metrics import Metric
 from mainspring.prompts.model import Cost, LanguageModel
 from mainspring.prompts.prompt import Prompt
 from mainspring.prompts.strategy import Answer
+from mainspring.prompts.template import as_asked
 
 _FEWEST_QUESTIONS = 8  # in the first round
+_Asked: TypeAlias = frozenset[tuple[str, str]]  # see `as_asked`
 
 
 @dataclass(frozen=True)
@@ -166,28 +168,34 @@ async def _judge_all(
         raise DataError("a prompt cannot be judged without a question")
     slots = asyncio.Semaphore(model.concurrency)  # a deadline begins when a question is taken up
 
-    async def answer(prompt: Prompt, question: Question) -> Answer:
+    async def answer(prompt: Prompt, shown: list[_Asked], question: Question) -> Answer:
         async with slots:
-            return await _answer(prompt, question, model)
+            return await _answer(prompt, shown, question, model)
 
+    shown = [[as_asked(example.values) for example in prompt.examples] for prompt in prompts]
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [[group.create_task(answer(prompt, question)) for question in questions] for prompt in prompts]
+            tasks = [
+                [group.create_task(answer(prompt, examples, question)) for question in questions]
+                for prompt, examples in zip(prompts, shown, strict=True)
+            ]
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     return [_judged([task.result() for task in row], questions, metric) for row in tasks]
 
 
-async def _answer(prompt: Prompt, question: Question, model: LanguageModel) -> Answer:
-    """The answer, given without sight of the right one: an example that is the question itself is left out."""
-    others = tuple(example for example in prompt.examples if example.values != question.values)
-    if others != prompt.examples:
-        if not others:
-            raise DataError(f"{prompt.source} has no example but a question that it is judged by: add examples")
-        prompt = replace(prompt, examples=others)
+async def _answer(prompt: Prompt, shown: list[_Asked], question: Question, model: LanguageModel) -> Answer:
+    """The answer, given without sight of the right one: an example that is the question itself is left out.
+
+    Where too few examples are left, or they do not fit in beside a long question, that is a fault of the candidate: its
+    answer is a wrong one.
+    """
+    asked = as_asked(question.values)
     try:
+        if asked in shown:
+            prompt = prompt.with_examples([place for place, example in enumerate(shown) if example != asked])
         return await prompt.answer(question.values, model)
-    except ContextError as error:  # examples that do not fit in beside a long question are a fault of the candidate
+    except (ContextError, SpecError) as error:
         return Answer("", None, (), Cost(), str(error))
 
 

@@ -11,14 +11,17 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import msgspec
 import numpy as np
 
-from mainspring.errors import EngineGoneError, OverloadedError, UnsupportedError
+from mainspring.errors import EngineGoneError
+from mainspring.prompts.patience import patiently
 from mainspring.prompts.prompt import Limits
 from mainspring.prompts.tools import Tool
+from mainspring.prompts.vectors import Vectors
 from mainspring.runtimes.language.protocol import (
     Engine,
     Finish,
@@ -30,7 +33,6 @@ from mainspring.runtimes.language.protocol import (
 )
 
 _MOST_REMEMBERED = 10_000
-_FIRST_WAIT, _LONGEST_WAIT = 0.05, 2.0  # seconds, when the engine's queue is full
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ class LimitReachedError(Exception):
 
 
 class LanguageModel:
-    """An engine, the tools that it may use, and an engine for embeddings (the same one where it can).
+    """An engine, the tools that it may use, and an engine for embeddings (the same one where it can), or its `Vectors`,
+    which remember those that there are.
 
     `concurrency` is the most requests at a time. `remember` keeps what greedy requests were answered, for runs that
     ask the same again, as a fit does. One that is not `patient` does not wait while the engine's queue is full.
@@ -101,7 +104,7 @@ class LanguageModel:
         self,
         engine: Engine,
         *,
-        embedder: Engine | None = None,
+        embedder: Engine | Vectors | None = None,
         tools: Sequence[Tool] = (),
         concurrency: int = 16,
         remember: bool = False,
@@ -110,16 +113,15 @@ class LanguageModel:
         self.concurrency = concurrency
         self.tools: Mapping[str, Tool] = {tool.name: tool for tool in tools}
         self._engine = engine
-        self._embedder = embedder or engine
         self._patient = patient
         self._slots = asyncio.Semaphore(concurrency)
         self._remembered: dict[bytes, Completion] | None = {} if remember else None
-        self._vectors: dict[str, np.ndarray] = {}
+        self._vectors = embedder if isinstance(embedder, Vectors) else Vectors(embedder or engine, patient=patient)
 
     @property
     def embeds(self) -> bool:
         """Whether there is an engine for embeddings."""
-        return self._embedder.capabilities.embeds is not None
+        return self._vectors.exist
 
     async def complete(self, requests: Sequence[Generate]) -> list[Completion]:
         """The completions of `requests`, in their order; all are worked on at the same time.
@@ -135,47 +137,23 @@ class LanguageModel:
         return [task.result() for task in tasks]
 
     async def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """The vectors of `texts`, (n, width) float32, of length 1. Each text is computed once.
-
-        Raises:
-            UnsupportedError: no engine here gives vectors.
-        """
-        if not self.embeds:
-            raise UnsupportedError(
-                "examples by nearness need a model of embeddings beside the one that answers", "model"
-            )
-        new = list(dict.fromkeys(text for text in texts if text not in self._vectors))
-        if len(self._vectors) + len(new) > _MOST_REMEMBERED:
-            self._vectors.clear()
-            new = list(dict.fromkeys(texts))
-        if new:
-            vectors, _ = await self._embedder.embed(new)
-            self._vectors.update(zip(new, vectors, strict=True))
-        return np.stack([self._vectors[text] for text in texts])
+        """The vectors of `texts`, (n, width) float32, of length 1: see `Vectors.of`."""
+        return await self._vectors.of(texts)
 
     async def _complete(self, request: Generate) -> Completion:
         if self._remembered is None or request.sampling.temperature > 0:
-            return await self._patiently(request)
+            return await patiently(partial(self._in_turn, request), self._patient)
         key = msgspec.json.encode(request)
         if key not in self._remembered:
-            completion = await self._patiently(request)
+            completion = await patiently(partial(self._in_turn, request), self._patient)
             if len(self._remembered) < _MOST_REMEMBERED:
                 self._remembered[key] = completion
             return completion
         return self._remembered[key]
 
-    async def _patiently(self, request: Generate) -> Completion:
-        """Ask again as long as the engine's queue is full; the deadline of the attempt ends it."""
-        wait = _FIRST_WAIT
-        while True:
-            try:
-                async with self._slots:
-                    return await self._ask(request)
-            except OverloadedError:
-                if not self._patient:
-                    raise
-                await asyncio.sleep(wait)
-                wait = min(2 * wait, _LONGEST_WAIT)
+    async def _in_turn(self, request: Generate) -> Completion:
+        async with self._slots:
+            return await self._ask(request)
 
     async def _ask(self, request: Generate) -> Completion:
         texts: list[str] = [""] * request.sampling.n

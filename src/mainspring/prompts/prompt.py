@@ -7,7 +7,7 @@ when it is asked.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -144,6 +144,17 @@ class Prompt:
     def example_questions(self) -> tuple[str, ...]:
         """What is asked in each of the examples."""
         return tuple(self.question(example.values) for example in self.examples)
+
+    def with_examples(self, places: Sequence[int]) -> Prompt:
+        """The same with only these of its examples.
+
+        Raises:
+            SpecError: its strategy needs more.
+        """
+        chosen = replace(self, examples=tuple(self.examples[place] for place in places))
+        # Of many examples one is often left out: the others are not rendered again.
+        vars(chosen)["example_questions"] = tuple(self.example_questions[place] for place in places)
+        return chosen
 
     def asking(self, values: Mapping[str, Any], text: str) -> list[Message]:
         """The conversation with `text` in the place of what is asked."""

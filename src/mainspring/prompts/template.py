@@ -45,6 +45,14 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def as_asked(values: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    """What a model gets to see of `values`: equal for the text "3" of a table and the numbers 3 and 3.0 of JSON."""
+    return frozenset(
+        (name, as_text(int(value) if isinstance(value, float) and value.is_integer() else value).strip())
+        for name, value in values.items()
+    )
+
+
 def template_with(*names: str) -> Any:
     """The type of a text that is a template with just these variables, all of them used."""
     expected = "a text with " + " and ".join(f"{{{{{name}}}}}" for name in names)

@@ -7,6 +7,9 @@
 The answer `{"model", "accepted", "late", "unknown"}` comes when the labels are on the disk. Late are those whose
 prediction is no longer kept; unknown those whose id is of a time yet to come. Whether there was such a prediction at
 all is found when labels and predictions are joined: see `monitoring/log.py`.
+
+Of a prompt program whose answers are private no label is taken: it would stand in the log as plain text, and the answer
+that it would be compared with does not.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from prometheus_client import Counter
 
 from mainspring.errors import RequestError
 from mainspring.monitoring import segments
+from mainspring.monitoring.privacy import Private
 from mainspring.monitoring.segments import FeedbackFrame, SegmentWriter
 from mainspring.runtimes.strict_json import broken_json, refuse_duplicate_keys, shown, structural_colons
 from mainspring.schema import Label, Target
@@ -68,6 +72,7 @@ class Feedback:
     def __init__(self, slots: Slots, project: Project, counted: Counter, max_rows: int) -> None:
         self._slots, self._project, self._counted, self._max_rows = slots, project, counted, max_rows
         self._store = _Store(project)
+        self._private = {name for name in project.prompts if "answer" in Private.of(project, name).rules}
 
     async def __call__(self, request: Request, name: str) -> Reply:
         """Take in the labels of one request.
@@ -80,6 +85,11 @@ class Feedback:
         require_json(request)
         if not self._project.log.enabled or name not in self._project.models:
             raise Problem(409, f"predictions of {name} are not logged, so there is nothing for a label to belong to")
+        if name in self._private:
+            column = self._project.prompt(name).target
+            raise Problem(
+                409, f"answers of {name} are private (columns.{column}), and so is what they should have been"
+            )
         target = slot.current().manifest.schema.target
         try:
             items, place = _decode(request.body)

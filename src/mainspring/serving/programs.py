@@ -10,6 +10,7 @@ from mainspring import prompts
 from mainspring.prompts import LanguageModel, Prompt
 from mainspring.prompts.model_tools import ask_prompt, model_tool
 from mainspring.prompts.records import FILE_NAME, Uses
+from mainspring.prompts.vectors import Vectors
 from mainspring.registry.versions import Manifest, Version
 from mainspring.runtimes.language.protocol import Engine
 from mainspring.runtimes.records import RecordCodec
@@ -20,7 +21,8 @@ from mainspring.serving.slots import Slots
 
 
 class PromptVersion(LiveVersion):
-    """A version of a prompt program. It goes live without the models that it asks, and answers once they are there.
+    """A version of a prompt program. Where none is live yet, it goes live without the models that it asks, and answers
+    once they are there; it takes over from another only when they are.
 
     Each request asks the versions that are live then, and keeps them in memory until it is answered.
     """
@@ -34,6 +36,8 @@ class PromptVersion(LiveVersion):
         self._slots = slots
         self._asked: tuple[LiveVersion, ...] = ()
         self._model: LanguageModel | None = None
+        self._vectors: Vectors | None = None
+        self._embeds: LiveVersion | None = None  # whose vectors they are
 
     @classmethod
     def load(cls, version: Version, slots: Slots) -> PromptVersion:
@@ -44,6 +48,16 @@ class PromptVersion(LiveVersion):
         """
         version.verify()
         return cls(version.manifest, prompts.load(version.file(FILE_NAME)), version.golden().records[0], slots)
+
+    async def open(self) -> None:
+        """See `LiveVersion`.
+
+        Raises:
+            Problem: another version answers, and a model that this one asks is not live: it would answer nothing.
+        """
+        if self._slots.find(self.model).live is not None:
+            for name in self._uses.names:
+                self._slots.find(name).current()
 
     async def prove(self) -> None:
         """See `LiveVersion`. What can fail are the models that it asks, each of which has golden examples."""
@@ -64,7 +78,10 @@ class PromptVersion(LiveVersion):
         """
         with ExitStack() as leases:
             asked = tuple(leases.enter_context(_leased(self._slots, name, key)) for name in self._uses.names)
-            if self._model is None or asked != self._asked:  # or else kept, for the vectors that it remembers
+            if self._uses.tools:  # one may be a table in this process, which must not stay when it is retired
+                yield self._language_model({loaded.model: loaded for loaded in asked})
+                return
+            if self._model is None or asked != self._asked:
                 self._asked, self._model = asked, self._language_model({loaded.model: loaded for loaded in asked})
             yield self._model
 
@@ -72,10 +89,16 @@ class PromptVersion(LiveVersion):
         tools = [asked[name] for name in self._uses.tools]
         return LanguageModel(
             _engine(asked[self._uses.model]),
-            embedder=_engine(asked[self._uses.embeddings]) if self._uses.embeddings else None,
+            embedder=self._vectors_by(asked[self._uses.embeddings]) if self._uses.embeddings else None,
             tools=[model_tool(one.model, one.manifest.task, one.manifest.schema, one.tell) for one in tools],
             patient=False,
         )
+
+    def _vectors_by(self, loaded: LiveVersion) -> Vectors:
+        """Those that are known, where the same version gave them: a new chat model changes none of them."""
+        if self._vectors is None or self._embeds is not loaded:
+            self._embeds, self._vectors = loaded, Vectors(_engine(loaded), patient=False)
+        return self._vectors
 
 
 @contextmanager

@@ -3,12 +3,14 @@
     {"model": "mail", "version": "1", "id": "0197…",
      "predictions": [{"answer": "billing", "tokens": 143, "calls": 1, "stopped": null}]}
 
-The records of a request are answered at the same time, as many as the chat model takes.
+The records of a request are answered at the same time, as many as the chat model takes. A client that hangs up ends
+the work on its records, and that is no error of the version's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
@@ -26,13 +28,14 @@ from mainspring.runtimes.onnx import Outputs
 from mainspring.schema import Columns
 from mainspring.serving.answering import business_key, keys_of_rows, prediction_headers
 from mainspring.serving.language_metrics import LanguageMetrics, Stopwatch
-from mainspring.serving.messages import Reply, Request
+from mainspring.serving.messages import ClientGoneError, Reply, Request
 from mainspring.serving.prediction_log import PredictionLog
 from mainspring.serving.problems import Problem
 from mainspring.serving.programs import PromptVersion
 from mainspring.serving.slots import Slot
 
 _OPERATION = "prompt"
+_GRACE = 5.0  # seconds between the prompt's own limit, which gives what there is, and giving up
 
 
 class Prompting:
@@ -41,7 +44,8 @@ class Prompting:
     Args:
         metrics: where times and tokens are counted.
         log: where records and answers are noted.
-        silence: the longest that no record of a request may be answered, in seconds.
+        silence: the longest that no record of a request may be answered, in seconds; longer where the prompt lets one
+            question take longer.
     """
 
     def __init__(self, metrics: LanguageMetrics, log: PredictionLog, silence: float) -> None:
@@ -77,7 +81,16 @@ class Prompting:
             watch.done(_usage(answers), 0)
         outputs = Outputs(values=np.array([answer.cost.tokens for answer in answers], np.float64))
         logged, keys = columns | _logged(answers), keys or keys_of_rows(key, rows)
-        self._log.add(slot.name, loaded.name, request.unique, request.seen, keys, logged, outputs)
+        self._log.add(
+            slot.name,
+            loaded.name,
+            request.unique,
+            request.seen,
+            keys,
+            logged,
+            outputs,
+            text_bytes=_text_bytes(logged),
+        )
         predictions = [
             {
                 "answer": answer.value,
@@ -92,15 +105,18 @@ class Prompting:
 
     async def _answers(self, prompt: Prompt, values: Sequence[Mapping[str, Any]], model: LanguageModel) -> list[Answer]:
         """All of them, unless none comes for too long."""
-        loop = asyncio.get_running_loop()
+        loop, silence = asyncio.get_running_loop(), max(self._silence, prompt.limits.seconds + _GRACE)
+
+        def told() -> None:
+            if not patience.expired():  # an answer that comes while the others are given up does not begin it anew
+                patience.reschedule(loop.time() + silence)
+
         try:
-            async with asyncio.timeout(self._silence) as patience:
-                return await answer_all(
-                    prompt, values, model, told=lambda: patience.reschedule(loop.time() + self._silence)
-                )
+            async with asyncio.timeout(silence) as patience:
+                return await answer_all(prompt, values, model, told=told)
         except TimeoutError:
             why = "too much is asked of the model at once, or it hangs"
-            raise Problem(503, f"no record was answered for {self._silence:g} s: {why}") from None
+            raise Problem(503, f"no record was answered for {silence:g} s: {why}") from None
 
     @contextmanager
     def _noted(self, request: Request, loaded: PromptVersion) -> Iterator[Stopwatch]:
@@ -113,7 +129,7 @@ class Prompting:
             problem = _problem_of(raised, loaded.model)
             error, failed = str(problem.status), problem.status >= 500
             raise problem from None
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ClientGoneError):
             error = "client_gone"
             raise
         except BaseException:
@@ -138,6 +154,11 @@ def _problem_of(error: MainspringError, model: str) -> Problem:
 
 def _usage(answers: Sequence[Answer]) -> Usage:
     return Usage(sum(answer.cost.prompt for answer in answers), sum(answer.cost.completion for answer in answers))
+
+
+def _text_bytes(columns: Columns) -> int:
+    """The size in memory of all texts: a variable may hold a whole document."""
+    return sum(sys.getsizeof(text) for values in columns.values() if values.dtype == object for text in values.tolist())
 
 
 def _logged(answers: Sequence[Answer]) -> Columns:
