@@ -38,9 +38,18 @@ def test_it_changes_its_mind_and_forgets():
     for _ in range(5):
         quoting.learn(TEXT, list(range(100)))
     assert not quoting.pays(TEXT, 0)
-    for number in range(2000):
-        quoting.learn([number] * 20, TEXT)
-    assert len(quoting._tokens_a_step) == 1024
+    for number in range(1000):
+        quoting.learn([number] * 20, TEXT[:20])
+    assert len(quoting._tokens_a_step) == 1 << 14
+
+
+def test_an_instruction_at_the_end_is_known_under_any_text():
+    quoting = Quoting()
+    for start in (0, 20, 40):
+        quoting.learn([*TEXT[start : start + 100], 1, 2, 3, 4, 5], TEXT[start : start + 80])
+        quoting.learn([*TEXT[start : start + 100], 9, 8, 3, 4, 5], list(range(80)))
+    assert quoting.pays([*range(500, 600), 1, 2, 3, 4, 5], 0)
+    assert not quoting.pays([*range(500, 600), 9, 8, 3, 4, 5], 0)
 
 
 def test_what_the_chat_template_writes_tells_nothing():

@@ -10,13 +10,14 @@ of one application (instructions stand first or last), so that earlier answers t
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import chain
 from typing import TypeAlias
 
 GUESSED = 8  # tokens that a step checks
 LONGEST = 3  # tokens, at most, that must have stood before
-_TOLD_BY = 16  # tokens, the first and the last ones, by which requests are told apart
+_LEAST_ALIKE, _MOST_ALIKE = 4, 16  # tokens, the first or the last ones, by which an application is known
 _LOOKED_AT = 4096  # tokens of a prompt, the last ones: learning takes time from what is being written
-_KINDS = 1024
+_KINDS = 1 << 14
 _FEWEST = 16  # tokens of an answer that tells something
 _WEIGHT = 0.5  # of the newest answer
 # Tokens a step from which guessing is faster, alone and for each answer that is written beside: on two cores, SmolLM2
@@ -42,25 +43,29 @@ class Quoting:
 
     def pays(self, prompt: list[int], beside: int) -> bool:
         """Whether looking up is likely to be faster, with `beside` other answers being written."""
-        known = [self._tokens_a_step[kind] for kind in self._kinds(prompt) if kind in self._tokens_a_step]
-        return min(known, default=1.0) > _ALONE + _EACH_BESIDE * beside
+        known = (self._nearest(kinds) for kinds in self._kinds(prompt))
+        return min((found for found in known if found), default=1.0) > _ALONE + _EACH_BESIDE * beside
 
     def learn(self, prompt: list[int], answer: list[int]) -> None:
         """Take account of an answer, however it was made."""
         if len(answer) < _FEWEST:
             return
         found = tokens_a_step(prompt[-_LOOKED_AT:], answer)
-        for kind in self._kinds(prompt):
+        for kind in chain.from_iterable(self._kinds(prompt)):
             before = self._tokens_a_step.pop(kind, 1.0)
             self._tokens_a_step[kind] = before + _WEIGHT * (found - before)
         while len(self._tokens_a_step) > _KINDS:
             self._tokens_a_step.popitem(last=False)
 
-    def _kinds(self, prompt: list[int]) -> tuple[_Kind, _Kind]:
-        """By its beginning, and by its end."""
+    def _nearest(self, kinds: list[_Kind]) -> float | None:
+        """Of the requests that are most like this one."""
+        return next((self._tokens_a_step[kind] for kind in kinds if kind in self._tokens_a_step), None)
+
+    def _kinds(self, prompt: list[int]) -> tuple[list[_Kind], list[_Kind]]:
+        """By how it begins, and by how it ends; by the most tokens first."""
         asked = prompt[_alike(prompt, self._opening) : len(prompt) - _alike(prompt[::-1], self._closing)]
-        length = len(prompt).bit_length()
-        return (0, length, *asked[:_TOLD_BY]), (1, length, *asked[-_TOLD_BY:])
+        length, alike = len(prompt).bit_length(), range(_MOST_ALIKE, _LEAST_ALIKE - 1, -1)
+        return [(0, length, *asked[:many]) for many in alike], [(1, length, *asked[-many:]) for many in alike]
 
 
 def tokens_a_step(prompt: list[int], answer: list[int]) -> float:
