@@ -1,6 +1,7 @@
 """What does prompt lookup bring where answers quote their context, and what does it cost where they don't?
 
-    python benchmarks/language_copying.py [--rounds 2] [--questions 8] [--out FILE]
+    python benchmarks/language_copying.py [--rounds 2] [--questions 8]
+        [--arithmetic 8-bit 32-bit] [--streams 1 4] [--out FILE]
 
 SmolLM2-135M on Mainspring's engine, in this process: greedy answers of 160 tokens over passages of Mainspring's own
 documentation. Three applications quote (repeat the text; quote what matters; summarise) and one does not (write a
@@ -155,16 +156,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--questions", type=int, default=8)
+    parser.add_argument("--arithmetic", nargs="+", choices=PRECISIONS, default=PRECISIONS)
+    parser.add_argument("--streams", nargs="+", type=int, default=STREAMS)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    lines = asyncio.run(measure(fitted().file("model.gguf"), options.rounds, options.questions))
+    lines = asyncio.run(measure(fitted().file("model.gguf"), options))
     if options.out:
         options.out.write_text(json.dumps([asdict(line) for line in lines], indent=2) + "\n")
 
 
-async def measure(gguf: Path, rounds: int, questions: int) -> list[Line]:
+async def measure(gguf: Path, options: argparse.Namespace) -> list[Line]:
     """Play and show everything."""
-    texts = contexts(LEARNED_FROM + questions)
+    texts = contexts(LEARNED_FROM + options.questions)
     lines = []
     print(
         "| arithmetic | application | streams | without, tok/s | default, tok/s | ratio | same | gap where they part |"
@@ -172,12 +175,12 @@ async def measure(gguf: Path, rounds: int, questions: int) -> list[Line]:
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     with Scorer(gguf) as scorer:
         gaps = Gaps(scorer, read_header(gguf))
-        for precision in PRECISIONS:
+        for precision in options.arithmetic:
             plain = load_local(gguf, properties={"precision": precision, "lookup": False})
             default = load_local(gguf, properties={"precision": precision})
             await learn(default, texts[:LEARNED_FROM])
-            for streams in STREAMS:
-                played = [await play(plain, default, texts[LEARNED_FROM:], streams) for _ in range(rounds)]
+            for streams in options.streams:
+                played = [await play(plain, default, texts[LEARNED_FROM:], streams) for _ in range(options.rounds)]
                 for task in TASKS:
                     lines.append(summary(precision, task, streams, [found[task] for found in played], gaps))
                     show(lines[-1])
