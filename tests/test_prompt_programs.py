@@ -321,6 +321,6 @@ def test_a_model_without_a_champion_is_fitted_first(tmp_path):
     project = make_program(tmp_path / "office")
     (project.state / "desired.json").unlink()
     [result] = fit(project, ["mail"])
-    assert result.message == "desk has no champion yet: mainspring fit desk"
+    assert result.message.startswith("desk has no champion yet: mainspring promote desk 1")
     with pytest.raises(RegistryError, match="mail has no champion yet"):
         OpenProject(project.folder).prompt("mail")

@@ -26,7 +26,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mainspring import prompts, spec
-from mainspring.errors import RegistryError
 from mainspring.lifecycle.champions import Champions
 from mainspring.lifecycle.engines import engine_of
 from mainspring.prompts.records import FILE_NAME, Uses
@@ -68,7 +67,7 @@ class OpenProject:
         state = self.declared.state
         chosen = version or desired.read(state).champion(name)
         if chosen is None:
-            raise RegistryError(f"{name} has no champion yet: mainspring fit {name}")
+            raise versions.no_champion(state, name)
         return versions.load(state, name, chosen)
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from mainspring import spec
 from mainspring.cli.options import json_option, print_json, project_option
-from mainspring.errors import RegistryError, RequestError, require
+from mainspring.errors import RequestError, require
 from mainspring.schema import Columns, Schema, label_text
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def predict(model: str, input_: str, version: str | None, folder: Path, as_json:
 
     chosen = version or desired.read(project.state).champion(model)
     if chosen is None:
-        raise RegistryError(f"{model} has no champion yet: mainspring fit {model}")
+        raise versions.no_champion(project.state, model)
     found = versions.load(project.state, model, chosen)
     found.verify()
     schema = found.manifest.schema

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 from mainspring import prompts
-from mainspring.errors import RegistryError
 from mainspring.lifecycle.engines import engine_of
 from mainspring.prompts import LanguageModel
 from mainspring.prompts.model_tools import ModelTool, ask_language, ask_prompt, ask_table, model_tool
@@ -31,7 +30,7 @@ def champion_of(project: Project, model: str) -> Version:
     """
     champion = desired.read(project.state).champion(model)
     if champion is None:
-        raise RegistryError(f"{model} has no champion yet: mainspring fit {model}")
+        raise versions.no_champion(project.state, model)
     return versions.load(project.state, model, champion)
 
 

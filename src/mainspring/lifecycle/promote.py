@@ -92,7 +92,7 @@ def rollback(project: Project, model: str) -> str:
     project.model(model)
     champion = desired.read(project.state).champion(model)
     if champion is None:
-        raise RegistryError(f"{model} has no champion yet: fit it first")
+        raise versions.no_champion(project.state, model)
     before = history.previous_champion(project.state, model, champion)
     if before is None:
         raise RegistryError(f"version {champion} is the first champion of {model}: there is none to go back to")

@@ -184,6 +184,13 @@ def load_all(state: Path, model: str) -> list[Version]:
     return found
 
 
+def no_champion(state: Path, model: str) -> RegistryError:
+    """The error where a champion is needed and there is none: what to do depends on whether a version waits."""
+    made = names(state, model)
+    todo = f"mainspring promote {model} {made[-1]}, if its report convinces you" if made else f"mainspring fit {model}"
+    return RegistryError(f"{model} has no champion yet: {todo}")
+
+
 @contextmanager
 def staging(state: Path, model: str) -> Iterator[Path]:
     """A hidden folder to write a version's files into; gone afterwards unless it was published.
