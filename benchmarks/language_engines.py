@@ -25,7 +25,6 @@ import argparse
 import itertools
 import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -43,6 +42,7 @@ from model_files import THREADS, ModelFiles, size
 from peers import BenchmarkError, pins, prepare, say
 from prompts import Prompt, prompts
 from running import Memory, Reply, Running, memory
+from serving import hardware
 
 from mainspring.runtimes.language.tokens import Tokenizer
 
@@ -209,13 +209,7 @@ def markdown(results: Results, some: list[Engine], streams: list[int]) -> str:
 
 
 def machine() -> dict[str, Any]:
-    information = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.partition(":")[2].strip() for line in information if line.startswith("model name")), "")
-    return {
-        "processor": model or platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "kernel": platform.release(),
+    return hardware() | {
         "libraries": {name: version(name) for name in ("openvino", "openvino-genai", "xllamacpp")},
         "peers": pins(),
     }

@@ -35,8 +35,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "language"))
 
 from asking import Answer, ask
 from engines import llama_server
-from gateway import BASE, MODEL, WORK, Gateway, engine_pids, fitted, gateway
-from peers import LLAMA_SERVER
+from gateway import BASE, MODEL, Gateway, engine_pids, fitted, gateway
+from peers import LLAMA_SERVER, WORK
 from prompts import Prompt, prompts
 
 from mainspring.runtimes.language.tokens import Tokenizer

@@ -635,7 +635,8 @@ def errors(turns: list[Turn], workload: Workload) -> int:
     return sum(load.bad_status + load.broken + load.timeouts for load in loads)
 
 
-def machine() -> dict[str, Any]:
+def hardware() -> dict[str, Any]:
+    """The machine, its kernel and its Python."""
     information = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in information if line.startswith("model name")), "")
     return {
@@ -643,6 +644,11 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "kernel": platform.release(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    return hardware() | {
         "wrk": subprocess.run(["wrk", "-v"], capture_output=True, text=True).stdout.split("Copyright")[0].strip(),
         "libraries": {name: version(name) for name in ("onnxruntime", "uvicorn", "starlette", "msgspec", "numpy")},
         "peers": sorted({pin for path in PEER_FILES.glob("requirements-*.txt") for pin in pins(path)}),

@@ -6,6 +6,7 @@ The project lies in `.benchmarks/language/project`, is fitted once, and kept.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -13,22 +14,23 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from peers import WORK, BenchmarkError
 
 from mainspring import spec
 from mainspring.lifecycle import fit, promote
 from mainspring.registry import desired, versions
 from mainspring.registry.versions import Version
 
-WORK = Path(__file__).resolve().parents[2] / ".benchmarks/language"
 PROJECT = WORK / "project"
 MODEL = "desk"
 BASE = "smollm2-135m-instruct"
-_START_SECONDS = 180.0
+_START_SECONDS = 300.0
 _STOP_SECONDS = 60.0
 
 
@@ -80,7 +82,7 @@ def gateway(folder: Path = PROJECT) -> Iterator[Gateway]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     try:
-        _wait(f"http://127.0.0.1:{port}/readyz", process, log)
+        wait_until_up(f"http://127.0.0.1:{port}/readyz", process, log)
         yield Gateway(f"http://127.0.0.1:{port}/v1", process.pid)
     finally:
         process.terminate()
@@ -91,13 +93,14 @@ def gateway(folder: Path = PROJECT) -> Iterator[Gateway]:
             raise
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_up(url: str, process: subprocess.Popen[Any], log: Path) -> None:
+    """Return when `url` answers 200; BenchmarkError with the end of the log if the process ends, or takes too long."""
     deadline = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError, urllib.error.HTTPError), urllib.request.urlopen(url, timeout=5):
+        with contextlib.suppress(OSError, http.client.HTTPException), urllib.request.urlopen(url, timeout=5):
             return
         time.sleep(0.1)
-    raise SystemExit(f"the gateway did not come up:\n{log.read_text()[-3000:]}")
+    raise BenchmarkError(f"{url} does not answer:\n{log.read_text()[-3000:]}")
 
 
 def engine_pids(folder: Path = PROJECT) -> dict[str, int]:

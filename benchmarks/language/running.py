@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import http.client
 import json
 import os
 import select
@@ -12,21 +11,19 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from asking import ask_all
-from gateway import MODEL, gateway
+from gateway import MODEL, gateway, wait_until_up
 from peers import HERE, WORK, BenchmarkError
 from prompts import Prompt
 from serving import Process, family
 
 from mainspring.runtimes.language.tokens import Tokenizer
 
-_START_SECONDS = 300.0
 _ANSWER_SECONDS = 300.0
 _STOP_SECONDS = 30.0
 
@@ -127,7 +124,7 @@ def over_http(name: str, command: Callable[[int], list[str]], **environment: str
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         with _started(command(port), name, environment, stdin=subprocess.DEVNULL) as (process, log):
-            _wait(f"http://127.0.0.1:{port}/health", process, log)
+            wait_until_up(f"http://127.0.0.1:{port}/health", process, log)
             yield _OverHttp(f"http://127.0.0.1:{port}/v1/completions", process.pid)
 
     return start
@@ -174,15 +171,6 @@ def _stop(process: subprocess.Popen[str]) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(one.pid, signal.SIGKILL)
     process.wait()
-
-
-def _wait(url: str, process: subprocess.Popen[str], log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        with contextlib.suppress(OSError, http.client.HTTPException), urllib.request.urlopen(url, timeout=5):
-            return
-        time.sleep(0.05)
-    raise BenchmarkError(f"{url} does not answer:\n{log.read_text()[-3000:]}")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mainspring.data import dataset as data
-from mainspring.errors import DataError, RegistryError
+from mainspring.errors import DataError
 from mainspring.lifecycle import judge
 from mainspring.registry import desired, versions
 from mainspring.registry.versions import REPORT_PAGE, Version
@@ -34,11 +34,7 @@ def chosen_version(project: Project, model: str, version: str | None) -> tuple[V
         RegistryError: there is none.
     """
     champion = desired.read(project.state).champion(model)
-    made = versions.names(project.state, model)
-    chosen = version or champion or (made[-1] if made else None)
-    if chosen is None:
-        raise RegistryError(f"{model} has no versions yet: mainspring fit {model}")
-    found = versions.load(project.state, model, chosen)
+    found = versions.chosen(project.state, model, version, champion)
     found.verify()
     return found, champion
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from mainspring.errors import RegistryError
 from mainspring.lifecycle import language_report
 from mainspring.lifecycle.language_report import LanguageReport
 from mainspring.registry import desired, versions
@@ -61,11 +60,7 @@ def evaluate(project: Project, model: str, version: str | None = None) -> Langua
     """
     project.language(model)
     champion = desired.read(project.state).champion(model)
-    made = versions.names(project.state, model)
-    chosen = version or champion or (made[-1] if made else None)
-    if chosen is None:
-        raise RegistryError(f"{model} has no versions yet: mainspring fit {model}")
-    found = versions.load(project.state, model, chosen)
+    found = versions.chosen(project.state, model, version, champion)
     report = language_report.read(found)
     limits = {name: language_report.limit_of(name) for name in found.manifest.metrics}
     return LanguageEvaluation(

@@ -184,6 +184,19 @@ def load_all(state: Path, model: str) -> list[Version]:
     return found
 
 
+def chosen(state: Path, model: str, version: str | None, champion: str | None) -> Version:
+    """`version`, or the champion, or the newest version where there is no champion. Its files are not verified.
+
+    Raises:
+        RegistryError: there is none.
+    """
+    made = names(state, model)
+    name = version or champion or (made[-1] if made else None)
+    if name is None:
+        raise RegistryError(f"{model} has no versions yet: mainspring fit {model}")
+    return load(state, model, name)
+
+
 def no_champion(state: Path, model: str) -> RegistryError:
     """The error where a champion is needed and there is none: what to do depends on whether a version waits."""
     made = names(state, model)

@@ -54,6 +54,8 @@ PROPERTIES: dict[Precision, dict[str, Any]] = {
     },
 }
 _CACHE_BYTES: dict[Precision, int] = {"8-bit": 1, "16-bit": 2, "32-bit": 4}
+_PLAIN: dict[str, Any] = {}  # the ways to load a pipeline
+_LOOKUP = {"prompt_lookup": True}
 _GREEDY_BELOW = 1e-5  # a temperature that is as good as none, and whose inverse would overflow
 
 
@@ -86,7 +88,7 @@ class OpenVinoBackend:
         self._properties = _properties(settings)
         self._gguf = gguf
         self._room = sizes.cache_bytes(scheduler.num_kv_blocks * _BLOCK, bytes_each=_CACHE_BYTES[settings.precision])
-        self._pipeline, self._second = self._load(both=bool(settings.lookup))
+        self._pipeline, self._second = self._load(_PLAIN, _LOOKUP) if settings.lookup else (*self._load(_PLAIN), None)
         self._loading: threading.Thread | None = None
         self._running: dict[int, _Running] = {}
         self._next_id = 0
@@ -119,25 +121,24 @@ class OpenVinoBackend:
             log.warning("prompt lookup would pay, and %d bytes for it are more than half of the memory left", needed)
             return
         try:
-            _, self._second = self._load(both=True, first=False)
+            (self._second,) = self._load(_LOOKUP)
         except (RuntimeLoadError, OSError):
             log.exception("prompt lookup would pay, and cannot be loaded")
 
-    def _load(self, *, both: bool, first: bool = True) -> tuple[Any, Any]:
-        """The pipeline without lookup and the one with it, or those of them that are wanted."""
+    def _load(self, *ways: dict[str, Any]) -> list[Any]:
+        """A pipeline for each of `ways`."""
         with tempfile.TemporaryDirectory(prefix="mainspring-graph-") as made:
             graph = self._gguf.with_name(GRAPH)  # where a version has it beside its weights
             if not graph.is_file():
                 graph = write_graph(self._gguf, Path(made))
-
-            def pipeline(**way: Any) -> Any:
-                return self._genai.ContinuousBatchingPipeline(
-                    str(graph.parent), tokenizer, self._scheduler, "CPU", **self._properties, **way
-                )
-
             try:
                 tokenizer = self._genai.Tokenizer(str(self._gguf))  # grammars are compiled for it
-                return pipeline() if first else None, pipeline(prompt_lookup=True) if both else None
+                return [
+                    self._genai.ContinuousBatchingPipeline(
+                        str(graph.parent), tokenizer, self._scheduler, "CPU", **self._properties, **way
+                    )
+                    for way in ways
+                ]
             except RuntimeError as error:
                 raise RuntimeLoadError(f"OpenVINO cannot load {self._gguf}: {error}") from None
 
