@@ -15,6 +15,7 @@ import pytest
 # and threads that wait for each other on a busy machine make these fits many times slower.
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
+import guard
 from projects import CHEAP, make_project, make_rows, respecify, spoil_labels, write_rows
 
 from mainspring import spec
@@ -22,7 +23,11 @@ from mainspring.spec import Project
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Warnings are errors, but not what MLflow should mend: it uses a loader that SQLAlchemy 2.1 deprecates."""
+    """Warnings are errors, but not what MLflow should mend: it uses a loader that SQLAlchemy 2.1 deprecates.
+
+    What the tests start ends with them, also where they are killed.
+    """
+    guard.begin()
     config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:mlflow.*")
 
 
