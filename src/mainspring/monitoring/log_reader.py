@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 import pyarrow as pa
 
-from mainspring.monitoring import log_tables, rotation, segments
+from mainspring.monitoring import log_tables, retention, segments
 from mainspring.monitoring.log_tables import Part
 from mainspring.monitoring.segments import FeedbackFrame, Load, PredictionFrame
 from mainspring.monitoring.stores import Content, Store, StoredFile
@@ -135,7 +135,7 @@ class LogReader:
                 continue
             there[path.stem] = segment
         self._segments = there
-        mark = rotation.mark(self._folder)
+        mark = retention.mark(self._folder)
         if self._files is None or mark != self._mark:
             self._files, self._mark = self._store.files(self._model), mark
             listed = {file.path for file in self._files}

@@ -7,29 +7,20 @@ segment, and the next rotation writes the same files again.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from mainspring.files import write_atomically
-from mainspring.monitoring import log_tables, segments
+from mainspring.monitoring import log_tables, retention, segments
 from mainspring.monitoring.log_tables import Part
 from mainspring.monitoring.segments import FeedbackFrame, Frame, PredictionFrame, TrafficFrame
 from mainspring.monitoring.stores import Content, Store
 from mainspring.spec import Project
 
 log = logging.getLogger("mainspring.monitoring")
-
-MARK = ".rotated"
-_DAMAGED = ".damaged"
 
 
 @dataclass(frozen=True)
@@ -54,46 +45,15 @@ def rotate(project: Project, *, now: float | None = None) -> Rotated:
     store = Store.of(project)
     now = time.time() if now is None else now
     done = rows = damaged = 0
-    for folder in _folders(project):
+    for folder in retention.folders(project):
         for path in segments.segments(folder):
-            with _closed(path) as closed:
+            with segments.closed(path) as closed:
                 if closed:
                     stored, sound = _store(store, folder.name, path)
                     done, rows, damaged = done + 1, rows + stored, damaged + (not sound)
-    return Rotated(done, rows, damaged, _retain(project, store, now))
-
-
-def mark(folder: Path) -> tuple[int, int] | None:
-    """Changes whenever the store has changed for the model of this folder; None before the first time."""
-    try:
-        found = (folder / MARK).stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_ino
-
-
-def _folders(project: Project) -> list[Path]:
-    """Those of all models that have ever logged, also of ones that are no longer declared."""
-    return sorted(path for path in (project.state / segments.LOG_FOLDER).glob("*") if path.is_dir())
-
-
-@contextmanager
-def _closed(path: Path) -> Iterator[bool]:
-    """Whether no one writes the segment; if so it is locked, so that no other rotation takes it, either."""
-    try:
-        file = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:  # another rotation was first
-        yield False
-        return
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield os.fstat(file).st_nlink > 0
-    finally:
-        os.close(file)
+    deleted = _retain(project, store, now)
+    retention.note(project)
+    return Rotated(done, rows, damaged, deleted)
 
 
 def _store(store: Store, model: str, path: Path) -> tuple[int, bool]:
@@ -106,7 +66,7 @@ def _store(store: Store, model: str, path: Path) -> tuple[int, bool]:
         return 0, False
     for content, version, table in tables:
         store.write(model, content, path.stem, table, version)
-    _touch(path.parent)
+    retention.touch(path.parent)
     if found.corrupt:
         _move_aside(path, f"{found.corrupt} bytes from byte {found.end} on are no frames")
     else:
@@ -132,28 +92,16 @@ def _tables(frames: list[Frame]) -> list[tuple[Content, str, pa.Table]]:
 
 def _move_aside(path: Path, why: str) -> None:
     log.error("the segment %s is damaged and was moved aside: %s", path, why)
-    path.rename(path.with_name(path.name + _DAMAGED))
-
-
-def _touch(folder: Path) -> None:
-    write_atomically(folder / MARK, uuid.uuid4().bytes)
+    path.rename(path.with_name(path.name + retention.DAMAGED))
 
 
 def _retain(project: Project, store: Store, now: float) -> int:
-    """Delete what is too old, and then the oldest until the rest is small enough. Open segments are let alone."""
-    files = store.files()
-    left = sum(file.size for file in files)
-    deleted = set()
-    for file in sorted(files, key=lambda file: file.stem):
-        # A segment lasts minutes: its beginning tells the age of all its rows well enough.
-        if segments.began(file.stem).timestamp() < now - project.log.keep or left > project.log.keep_size:
-            store.delete(file)
-            left -= file.size
-            deleted.add(file)
-    for folder in _folders(project):
+    """Delete what is too old or too much of what is stored. Segments are let alone: they are stored soon."""
+    deleted = retention.surplus(store.files(), project.log, now)
+    for file in deleted:
+        store.delete(file)
+    for folder in retention.folders(project):
         if any(f"/{folder.name}/{file.content}/" in file.path for file in deleted):
-            _touch(folder)
-        for path in folder.glob(f"*{segments.SUFFIX}{_DAMAGED}"):
-            if path.stat().st_mtime < now - project.log.keep:
-                path.unlink(missing_ok=True)
+            retention.touch(folder)
+    retention.forget_damaged(project, now)
     return len(deleted)

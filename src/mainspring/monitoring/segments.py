@@ -21,6 +21,7 @@ import re
 import struct
 import time
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,6 +137,25 @@ def began(stem: str) -> datetime:
     if match is None:
         raise ValueError(f"{stem!r} is no segment's name")
     return datetime.strptime(match[1], _TIME).replace(tzinfo=UTC)
+
+
+@contextlib.contextmanager
+def closed(path: Path) -> Iterator[bool]:
+    """Whether no one writes the segment; if so it is locked, so that no one else who asks this takes it, either."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:  # another one was first
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield os.fstat(file).st_nlink > 0
+    finally:
+        os.close(file)
 
 
 class SegmentWriter:

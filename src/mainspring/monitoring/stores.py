@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from mainspring.errors import DataError, require
-from mainspring.monitoring.segments import LOG_FOLDER, began
+from mainspring.monitoring.retention import local_store
+from mainspring.monitoring.segments import began
 from mainspring.spec import Project
 
 Content = Literal["predictions", "feedback", "traffic"]
@@ -60,11 +61,9 @@ class Store:
             DataError: no file system knows the URL.
             MissingExtraError: fsspec may know it, and is not installed.
         """
-        place = project.log.store
-        if place is None:
-            place = str(project.state / LOG_FOLDER)
-        if "://" not in place:
-            return cls(fs.LocalFileSystem(), str(project.folder / place), place)
+        if folder := local_store(project):
+            return cls(fs.LocalFileSystem(), str(folder), project.log.store or str(folder))
+        place = str(project.log.store)
         try:
             known, root = fs.FileSystem.from_uri(place)
             return cls(known, root, place)
@@ -125,7 +124,7 @@ class Store:
 
     def delete(self, file: StoredFile) -> None:
         """Remove a file; nothing happens if it is gone already."""
-        with self._explained("deleted from"):
+        with self._explained("deleted from"), contextlib.suppress(FileNotFoundError):
             if self._filesystem.get_file_info(file.path).type is not fs.FileType.NotFound:
                 self._filesystem.delete_file(file.path)
 

@@ -18,6 +18,7 @@ from mainspring.serving.engine import Engine
 from mainspring.serving.feedback import Feedback
 from mainspring.serving.invocations import Invocations
 from mainspring.serving.keys import KeyRing
+from mainspring.serving.log_retention import LogRetention
 from mainspring.serving.messages import Receive, Scope, Send
 from mainspring.serving.metrics import Metrics
 from mainspring.serving.oip import Infer
@@ -60,6 +61,7 @@ class Gateway:
         self.keys = KeyRing(project.state)
         self.access_log = AccessLog(access_log or sys.stdout.buffer, self.metrics.dropped_lines)
         self.prediction_log = PredictionLog(project, self.metrics.dropped_rows, self.metrics.logged_rows)
+        self.log_retention = LogRetention(project)
         self.feedback = Feedback(self.slots, project, self.metrics.feedback, limits.max_rows)
         self.shadow = Shadow(self.engine, self.prediction_log, self.metrics.shadow_skipped)
         self.alarms = Alarms(project.state, project.models, self.metrics.alarm)
@@ -112,9 +114,11 @@ class Gateway:
         """Load what is wanted, and begin to follow. Returns when each model is live or has failed, or is slow."""
         await self.reconciler.settle()
         self._looking = asyncio.create_task(self._look())
+        self.log_retention.start()
 
     async def stop(self) -> None:
         """Stop following, and write the rest of the logs."""
+        self.log_retention.stop()
         if self._looking:
             self._looking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
