@@ -201,7 +201,7 @@ def test_a_frame_that_cannot_be_made_costs_no_other(kept, caplog):
 
 
 def test_memory_has_a_bound(kept, monkeypatch):
-    monkeypatch.setattr(prediction_log, "_MOST_WAITING", 3000)
+    monkeypatch.setattr(prediction_log, "_MOST_HELD", 7000)
 
     def add():
         for _ in range(20):
@@ -212,15 +212,53 @@ def test_memory_has_a_bound(kept, monkeypatch):
     assert kept.count("written") == 10
 
 
+def test_what_is_being_written_counts_in_that_bound(kept, monkeypatch):
+    monkeypatch.setattr(prediction_log, "_MOST_HELD", 7000)
+    monkeypatch.setattr(prediction_log, "_PAUSE", 0.3)
+
+    def add():
+        kept.log.add("delay", "1", new_id(), 1.0, (), *delay(50))  # more than half of it
+        return kept.count("dropped")
+
+    async def main():
+        assert add() == 0
+        kept.log.flush()
+        assert add() == 50  # the disk is slow
+        while kept.count("written") < 50:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.5)
+        assert add() == 50
+        kept.log.flush()
+        await kept.log.close()
+
+    asyncio.run(main())
+    assert (kept.count("written"), kept.count("dropped")) == (100, 50)
+
+
+def test_texts_of_tables_count_in_that_bound(kept, monkeypatch):
+    monkeypatch.setattr(prediction_log, "_MOST_HELD", 1_000_000)
+    review = "x" * 10_000
+
+    def add():
+        for rows in (1, 10):
+            for _ in range(20):
+                columns, outputs = delay(rows)
+                columns["carrier"] = np.array([review] * rows, object)
+                kept.log.add("delay", "1", new_id(), 1.0, (), columns, outputs)
+
+    run(kept, add)
+    assert (kept.count("written"), kept.count("dropped")) == (20 + 70, 130)
+
+
 def test_long_texts_count_in_that_bound_and_are_written_in_frames_of_a_few_megabytes(kept, monkeypatch):
-    monkeypatch.setattr(prediction_log, "_MOST_WAITING", 9_500_000)
-    text = "x" * 1_000_000
+    monkeypatch.setattr(prediction_log, "_MOST_HELD", 9_500_000)
+    text = "x" * 990_000
 
     def add():
         for _ in range(20):
             columns, outputs = delay(1)
             columns["carrier"] = np.array([text], object)
-            kept.log.add("delay", "1", new_id(), 1.0, (), columns, outputs, text_bytes=len(text))
+            kept.log.add("delay", "1", new_id(), 1.0, (), columns, outputs)
 
     run(kept, add)
     assert (kept.count("written"), kept.count("dropped")) == (9, 11)

@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
@@ -34,9 +35,11 @@ from mainspring.spec import Project
 
 log = logging.getLogger("mainspring.serving")
 
-_MOST_WAITING = 128_000_000  # bytes, roughly. A disk that hangs may cost us rows, but never memory without end
-_ARRAY_BYTES = 128
-_VALUE_BYTES = 16
+# bytes, roughly, of what waits and of what is being written. A disk that hangs may cost us rows, but never memory
+# without end. (A frame on its way to the disk is there a few times over, which is not counted: see `_FRAME_BYTES`.)
+_MOST_HELD = 128_000_000
+_REQUEST_BYTES = 600  # an entry with its id, its lists and its array objects, roughly
+_ARRAY_BYTES = 200
 _FRAME_REQUESTS = 500
 _FRAME_ROWS = 5_000
 _FRAME_BYTES = 4_000_000  # of long texts: a frame is copied a few times on its way to the disk
@@ -105,7 +108,7 @@ class PredictionLog:
         self._entries: list[Entry] = []
         self._rows: dict[tuple[str, str, str], list[_Row]] = {}
         self._layouts: dict[tuple[str, str], _Layout] = {}
-        self._waiting_bytes = 0
+        self._waiting_bytes = self._writing_bytes = 0
         self._loads: dict[tuple[str, str], list[float]] = {}
         self._loads_since = time.time()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prediction-log")
@@ -123,7 +126,6 @@ class PredictionLog:
         outputs: Outputs,
         *,
         role: str = "live",
-        text_bytes: int = 0,
     ) -> None:
         """Note the answers to one request. The arrays are kept, and must not change any more.
 
@@ -132,37 +134,44 @@ class PredictionLog:
             seen: when it came, in seconds since 1970 UTC.
             keys: a business key a row, or none at all.
             role: "live" if the client got these answers, "shadow" if they were made beside.
-            text_bytes: the size in memory of its texts, where they may be long: a prompt may have megabytes.
         """
         rows = len(outputs.numbers)
         if not rows:
             return
-        size = len(columns) * (_ARRAY_BYTES + _VALUE_BYTES * rows) + text_bytes
-        if self._waiting_bytes + size > _MOST_WAITING:
-            self._dropped.labels(model).inc(rows)
-            return
-        self._waiting_bytes += size
         if rows > 1:
-            self._entries.append(Entry(model, version, role, prediction, seen, keys, columns, outputs, rows))
+            entry = Entry(model, version, role, prediction, seen, keys, columns, outputs, rows)
+            if self._has_room(model, rows, _size(entry)):
+                self._entries.append(entry)
             return
         layout = self._layouts.get((model, version))
         if layout is None:
             layout = self._layouts[model, version] = _Layout.of(columns)
+        texts = [columns[name].item() for name in layout.texts]
         row = _Row(
             prediction,
             seen,
             keys[0] if keys else "",
             b"".join([columns[name] for name in layout.numbers]),  # type: ignore[misc]
             b"".join([columns[name] for name in layout.instants]),  # type: ignore[misc]
-            [columns[name].item() for name in layout.texts],
+            texts,
             None if outputs.labels is None else outputs.labels.item(),
             outputs.numbers.tobytes(),
-            text_bytes,
+            _text_bytes(texts),
         )
+        if not self._has_room(model, 1, _REQUEST_BYTES + len(row.numbers) + len(row.scores) + row.text_bytes):
+            return
         waiting = self._rows.get((model, version, role))
         if waiting is None:
             waiting = self._rows[model, version, role] = []
         waiting.append(row)
+
+    def _has_room(self, model: str, rows: int, size: int) -> bool:
+        """Count `size` more bytes; or, where they are too many, the rows as dropped."""
+        if self._waiting_bytes + self._writing_bytes + size > _MOST_HELD:
+            self._dropped.labels(model).inc(rows)
+            return False
+        self._waiting_bytes += size
+        return True
 
     def traffic(self, model: str, version: str, seconds: float, rows: int, error: bool) -> None:
         """Count a request that is over, however it ended.
@@ -190,7 +199,8 @@ class PredictionLog:
         if not self._models or (self._writing is not None and not self._writing.done()):
             return
         entries, self._entries = self._entries, []
-        rows, self._rows, self._waiting_bytes = self._rows, {}, 0
+        rows, self._rows = self._rows, {}
+        self._writing_bytes, self._waiting_bytes = self._waiting_bytes, 0
         now = time.time()
         loads: dict[str, list[Load]] = {}
         for (model, version), (requests, errors, seconds, logs, squares, count) in self._loads.items():
@@ -199,6 +209,7 @@ class PredictionLog:
             loads.setdefault(model, []).append(load)
         self._loads, self._loads_since = {}, now
         self._writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, entries, rows, loads)
+        self._writing.add_done_callback(self._has_written)
 
     async def close(self, seconds: float = 2.0) -> None:
         """Write the rest, and give up on a disk that has hung for `seconds`."""
@@ -212,6 +223,9 @@ class PredictionLog:
                 for writer in self._writers.values():
                     writer.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _has_written(self, written: asyncio.Future[None]) -> None:
+        self._writing_bytes = 0
 
     def _write(
         self, entries: list[Entry], rows: dict[tuple[str, str, str], list[_Row]], loads: dict[str, list[Load]]
@@ -250,6 +264,19 @@ class PredictionLog:
             self._complained = time.monotonic()
             known = isinstance(error, OSError | RegistryError)
             log.error("the prediction log of %s cannot be written: %s", model, error, exc_info=None if known else error)
+
+
+def _size(entry: Entry) -> int:
+    """What it takes in memory, roughly."""
+    arrays = entry.columns.values()
+    texts = sum(_text_bytes(values.tolist()) for values in arrays if values.dtype == object)
+    numbers = sum(values.nbytes + _ARRAY_BYTES for values in arrays) + entry.outputs.numbers.nbytes
+    return _REQUEST_BYTES + numbers + texts + _text_bytes(entry.keys)
+
+
+def _text_bytes(texts: Iterable[str]) -> int:
+    """A prompt may have megabytes."""
+    return sum(map(sys.getsizeof, texts))
 
 
 def _parts(group: list[Entry]) -> list[list[Entry]]:

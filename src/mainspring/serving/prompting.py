@@ -10,7 +10,6 @@ the work on its records, and that is no error of the version's.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
@@ -81,16 +80,7 @@ class Prompting:
             watch.done(_usage(answers), 0)
         outputs = Outputs(values=np.array([answer.cost.tokens for answer in answers], np.float64))
         logged, keys = columns | _logged(answers), keys or keys_of_rows(key, rows)
-        self._log.add(
-            slot.name,
-            loaded.name,
-            request.unique,
-            request.seen,
-            keys,
-            logged,
-            outputs,
-            text_bytes=_text_bytes(logged),
-        )
+        self._log.add(slot.name, loaded.name, request.unique, request.seen, keys, logged, outputs)
         predictions = [
             {
                 "answer": answer.value,
@@ -154,11 +144,6 @@ def _problem_of(error: MainspringError, model: str) -> Problem:
 
 def _usage(answers: Sequence[Answer]) -> Usage:
     return Usage(sum(answer.cost.prompt for answer in answers), sum(answer.cost.completion for answer in answers))
-
-
-def _text_bytes(columns: Columns) -> int:
-    """The size in memory of all texts: a variable may hold a whole document."""
-    return sum(sys.getsizeof(text) for values in columns.values() if values.dtype == object for text in values.tolist())
 
 
 def _logged(answers: Sequence[Answer]) -> Columns:

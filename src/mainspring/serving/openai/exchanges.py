@@ -6,7 +6,6 @@ regression, is how many tokens the answer has.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,16 +79,7 @@ class Exchange:
         key = business_key(self.request)
         outputs = Outputs(values=np.array([self.usage.completion], np.float64))
         request, keys = self.request, (key,) if key else ()
-        log.add(
-            self.slot.name,
-            self.loaded.name,
-            request.unique,
-            request.seen,
-            keys,
-            self.columns(),
-            outputs,
-            text_bytes=sys.getsizeof(self.prompt) + sys.getsizeof(self.answer),
-        )
+        log.add(self.slot.name, self.loaded.name, request.unique, request.seen, keys, self.columns(), outputs)
 
 
 def _said(answer: Answer) -> Any:
