@@ -10,9 +10,8 @@ the work on its records, and that is no error of the version's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from time import perf_counter
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -26,8 +25,9 @@ from mainspring.runtimes.language.protocol import Usage
 from mainspring.runtimes.onnx import Outputs
 from mainspring.schema import Columns
 from mainspring.serving.answering import business_key, keys_of_rows, prediction_headers
-from mainspring.serving.language_metrics import LanguageMetrics, Stopwatch
-from mainspring.serving.messages import ClientGoneError, Reply, Request
+from mainspring.serving.language_metrics import LanguageMetrics
+from mainspring.serving.messages import Reply, Request
+from mainspring.serving.noting import noted
 from mainspring.serving.prediction_log import PredictionLog
 from mainspring.serving.problems import Problem
 from mainspring.serving.programs import PromptVersion
@@ -68,7 +68,8 @@ class Prompting:
             loaded.release()
 
     async def _reply(self, request: Request, slot: Slot, loaded: PromptVersion, key: str, max_rows: int) -> Reply:
-        with self._noted(request, loaded) as watch:
+        watch = self._metrics.begin(_OPERATION, loaded.model, loaded.name, request.started)
+        with noted(request, loaded, watch, self._log.traffic, partial(_problem_of, model=loaded.model)):
             columns, rows, keys = loaded.codec.decode_with_keys(request.body)
             request.rows = rows
             if rows > max_rows:
@@ -107,28 +108,6 @@ class Prompting:
         except TimeoutError:
             why = "too much is asked of the model at once, or it hangs"
             raise Problem(503, f"no record was answered for {silence:g} s: {why}") from None
-
-    @contextmanager
-    def _noted(self, request: Request, loaded: PromptVersion) -> Iterator[Stopwatch]:
-        """Note how a request went, whatever way it ends; an error becomes a Problem."""
-        watch = self._metrics.begin(_OPERATION, loaded.model, loaded.name, request.started)
-        error, failed = "", False
-        try:
-            yield watch
-        except MainspringError as raised:
-            problem = _problem_of(raised, loaded.model)
-            error, failed = str(problem.status), problem.status >= 500
-            raise problem from None
-        except (asyncio.CancelledError, ClientGoneError):
-            error = "client_gone"
-            raise
-        except BaseException:
-            error, failed = "500", True
-            raise
-        finally:
-            watch.close(error)
-            seconds, rows = perf_counter() - request.started, 0 if error else request.rows
-            self._log.traffic(loaded.model, loaded.name, seconds, rows, failed)
 
 
 def _problem_of(error: MainspringError, model: str) -> Problem:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
-from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
 from mainspring.errors import ContextError, MainspringError, OverloadedError, RequestError, UnsupportedError
@@ -17,13 +15,13 @@ from mainspring.serving.answering import business_key
 from mainspring.serving.language import LanguageVersion
 from mainspring.serving.language_metrics import LanguageMetrics, Stopwatch
 from mainspring.serving.messages import Request
+from mainspring.serving.noting import Traffic, noted
 from mainspring.serving.openai.bodies import refuse
 from mainspring.serving.openai.exchanges import Exchange
 from mainspring.serving.problems import Problem
 from mainspring.serving.slots import Slot, Slots
 
 Note: TypeAlias = Callable[[Exchange], None]
-Traffic: TypeAlias = Callable[[str, str, float, int, bool], None]
 
 _NAME = re.compile(r"\w+")
 
@@ -105,7 +103,7 @@ class Attending:
         metrics: where times and tokens are counted.
         silence: the longest that an engine may give nothing, in seconds.
         note: told each request that was answered; for the prediction log.
-        traffic: told each request that is over: model, version, seconds, rows, whether it failed by a fault of ours.
+        traffic: told each request that is over.
     """
 
     def __init__(self, slots: Slots, metrics: LanguageMetrics, silence: float, note: Note, traffic: Traffic) -> None:
@@ -131,23 +129,10 @@ class Attending:
             if not isinstance(loaded, LanguageVersion):
                 raise refuse("model", str(loaded.wrong_kind()))
             watch = self._metrics.begin(operation, name, loaded.name, request.started)
-            error, failed = "", False
-            try:
+            parameters = asked.parameters()
+            with noted(request, loaded, watch, self._traffic, lambda raised: problem_of(raised, parameters)):
                 yield Attended(request, slot, loaded, watch)
                 request.rows = 1
-            except MainspringError as raised:
-                problem = problem_of(raised, asked.parameters())
-                error, failed = str(problem.status), problem.status >= 500
-                raise problem from None
-            except (GeneratorExit, asyncio.CancelledError):
-                error = "client_gone"
-                raise
-            except BaseException:
-                error, failed = "500", True
-                raise
-            finally:
-                watch.close(error)
-                self._traffic(name, loaded.name, perf_counter() - request.started, request.rows, failed)
         finally:
             loaded.release()
 
