@@ -9,7 +9,6 @@ in the model's own words, and golden examples that every engine must continue as
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +21,7 @@ from mainspring.lifecycle import language_page, language_verdict, lineage
 from mainspring.lifecycle.language_report import LanguageReport
 from mainspring.lifecycle.progress import Prepared, Watcher
 from mainspring.registry import versions
-from mainspring.registry.versions import Lineage, Manifest, Version
+from mainspring.registry.versions import Manifest, Version
 from mainspring.schema import Column, Schema, Target
 from mainspring.spec import AnsweringSpec, LanguageSpec, Project
 from mainspring.tasks import language
@@ -103,18 +102,7 @@ def _make(
         task=spec.task,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         schema=_SCHEMAS[spec.task],
-        lineage=Lineage(
-            data=print_of_now.data,
-            spec=print_of_now.spec,
-            code=print_of_now.code,
-            rows=0,
-            fit_rows=0,
-            holdout_rows=0,
-            split={},
-            seed=0,
-            python=platform.python_version(),
-            libraries=lineage.libraries(),
-        ),
+        lineage=print_of_now.lineage(rows=0, fit_rows=0, holdout_rows=0, split={}, seed=0),
         candidate=built.candidate,
         parameters=built.parameters,
         metric=built.metric if questions is None else questions.metric,

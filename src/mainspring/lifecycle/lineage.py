@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import mainspring
-from mainspring.registry.versions import Version
+from mainspring.registry.versions import Lineage, Version
 from mainspring.spec import LanguageSpec, ModelSpec, Project, PromptSpec
 
 # What a fit depends on. A change elsewhere, as in the gateway, makes no model stale.
@@ -33,6 +35,17 @@ class Fingerprint:
         lineage = version.manifest.lineage
         return (lineage.data, lineage.spec, lineage.code) == (self.data, self.spec, self.code)
 
+    def lineage(self, **found: Any) -> Lineage:
+        """That of a version made of this, here and now; `found` is the rest, which a fit knows."""
+        return Lineage(
+            data=self.data,
+            spec=self.spec,
+            code=self.code,
+            python=platform.python_version(),
+            libraries=_libraries(),
+            **found,
+        )
+
 
 def fingerprint(project: Project, model: str, data: str) -> Fingerprint:
     """The fingerprint of a fit of `model` on data whose own fingerprint is `data`."""
@@ -44,7 +57,7 @@ def fingerprint(project: Project, model: str, data: str) -> Fingerprint:
     )
 
 
-def libraries() -> dict[str, str]:
+def _libraries() -> dict[str, str]:
     """The versions of what a fit is computed with."""
     found = {}
     for name in (*_LIBRARIES, "onnxruntime"):

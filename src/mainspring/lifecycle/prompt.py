@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +45,7 @@ from mainspring.prompts.metrics import METRICS
 from mainspring.prompts.reading import Choice, Json, LastLine, Number, Text
 from mainspring.prompts.records import FILE_NAME, Uses
 from mainspring.registry import desired, versions
-from mainspring.registry.versions import Golden, Lineage, Manifest, Version
+from mainspring.registry.versions import Golden, Manifest, Version
 from mainspring.spec import GateSpec, Project, PromptSpec
 
 _DEFAULT_METRICS = {
@@ -166,17 +165,12 @@ def _make(
         task=spec.task,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         schema=dataset.schema,
-        lineage=Lineage(
-            data=print_of_now.data,
-            spec=print_of_now.spec,
-            code=print_of_now.code,
+        lineage=print_of_now.lineage(
             rows=len(dataset),
             fit_rows=len(training),
             holdout_rows=len(held),
             split=msgspec.to_builtins(split),
             seed=spec.seed,
-            python=platform.python_version(),
-            libraries=lineage.libraries(),
             uses=material.uses,
         ),
         candidate=best.name,

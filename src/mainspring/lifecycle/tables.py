@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from mainspring.lifecycle.progress import Prepared, Watcher
 from mainspring.monitoring import profiles
 from mainspring.monitoring.privacy import Private, conceal, concealed_schema
 from mainspring.registry import desired, versions
-from mainspring.registry.versions import Golden, Lineage, Manifest, Recipe, Version
+from mainspring.registry.versions import Golden, Manifest, Recipe, Version
 from mainspring.runtimes import golden
 from mainspring.runtimes.onnx import FILE_NAME, OnnxRuntime, Outputs
 from mainspring.runtimes.records import RecordCodec
@@ -110,18 +109,13 @@ def make(
         task=spec.task,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         schema=schema,
-        lineage=Lineage(
-            data=print_of_now.data,
-            spec=print_of_now.spec,
-            code=print_of_now.code,
+        lineage=print_of_now.lineage(
             rows=len(dataset),
             fit_rows=len(fit_side),
             holdout_rows=len(holdout),
             split=msgspec.to_builtins(split),
             policy=material.policy,
             seed=spec.seed,
-            python=platform.python_version(),
-            libraries=lineage.libraries(),
         ),
         candidate=fitted.search.name,
         parameters=reporting.parameters(fitted.search),
