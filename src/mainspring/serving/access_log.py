@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import BinaryIO
 
 import msgspec
 from prometheus_client import Counter
 
 from mainspring.serving.messages import Request
+from mainspring.serving.writing import Writing
 
-_MOST_WAITING = 50_000  # lines; about 15 MB. A reader that hangs may cost us lines, but never memory without end
+# lines, those that are being written too; about 15 MB. A reader that hangs costs us lines, but no memory without end
+_MOST_HELD = 50_000
 _LONGEST_PATH = 256
 
 
@@ -42,13 +43,13 @@ class AccessLog:
         self._stream = stream
         self._entries: list[Entry] = []
         self._encoder = msgspec.json.Encoder()
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="access-log")
-        self._writing: asyncio.Future[None] | None = None
+        self._writing = Writing("access-log")
+        self._being_written = 0
         self._dropped = dropped
 
     def add(self, request: Request, status: int, seconds: float, size: int) -> None:
         """Note a request that is over."""
-        if len(self._entries) >= _MOST_WAITING:
+        if len(self._entries) + (self._being_written if self._writing.busy else 0) >= _MOST_HELD:
             self._dropped.inc()
             return
         self._entries.append(
@@ -69,19 +70,14 @@ class AccessLog:
 
     def flush(self) -> None:
         """Begin to write what there is, unless the last write is still under way."""
-        if self._entries and (self._writing is None or self._writing.done()):
+        if self._entries and not self._writing.busy:
             entries, self._entries = self._entries, []
-            self._writing = asyncio.get_running_loop().run_in_executor(self._writer, self._write, entries)
+            self._being_written = len(entries)
+            self._writing.begin(partial(self._write, entries))
 
     async def close(self, seconds: float = 2.0) -> None:
         """Write the rest, and give up on a reader that has hung for `seconds`."""
-        for _ in range(2):  # what is being written, and what came since
-            if self._writing is not None:
-                await asyncio.wait([self._writing], timeout=seconds)
-            self.flush()
-        if self._writing is not None:
-            await asyncio.wait([self._writing], timeout=seconds)
-        self._writer.shutdown(wait=False, cancel_futures=True)
+        await self._writing.close(self.flush, seconds)
 
     def _write(self, entries: list[Entry]) -> None:
         try:

@@ -10,13 +10,11 @@ request.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -31,6 +29,7 @@ from mainspring.monitoring.privacy import Private, conceal
 from mainspring.monitoring.segments import Load, PredictionFrame, SegmentWriter, TrafficFrame
 from mainspring.runtimes.onnx import Outputs
 from mainspring.schema import Columns
+from mainspring.serving.writing import Writing
 from mainspring.spec import Project
 
 log = logging.getLogger("mainspring.serving")
@@ -111,8 +110,7 @@ class PredictionLog:
         self._waiting_bytes = self._writing_bytes = 0
         self._loads: dict[tuple[str, str], list[float]] = {}
         self._loads_since = time.time()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prediction-log")
-        self._writing: asyncio.Future[None] | None = None
+        self._writing = Writing("prediction-log")
         self._complained = -_COMPLAIN_EVERY
 
     def add(
@@ -167,7 +165,8 @@ class PredictionLog:
 
     def _has_room(self, model: str, rows: int, size: int) -> bool:
         """Count `size` more bytes; or, where they are too many, the rows as dropped."""
-        if self._waiting_bytes + self._writing_bytes + size > _MOST_HELD:
+        held = self._waiting_bytes + (self._writing_bytes if self._writing.busy else 0)
+        if held + size > _MOST_HELD:
             self._dropped.labels(model).inc(rows)
             return False
         self._waiting_bytes += size
@@ -196,7 +195,7 @@ class PredictionLog:
 
     def flush(self) -> None:
         """Begin to write what there is, unless the last write is still under way."""
-        if not self._models or (self._writing is not None and not self._writing.done()):
+        if not self._models or self._writing.busy:
             return
         entries, self._entries = self._entries, []
         rows, self._rows = self._rows, {}
@@ -208,24 +207,14 @@ class PredictionLog:
             load = Load(version, *stretch, int(requests), int(errors), seconds, logs, squares, int(count))
             loads.setdefault(model, []).append(load)
         self._loads, self._loads_since = {}, now
-        self._writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, entries, rows, loads)
-        self._writing.add_done_callback(self._has_written)
+        self._writing.begin(partial(self._write, entries, rows, loads))
 
     async def close(self, seconds: float = 2.0) -> None:
         """Write the rest, and give up on a disk that has hung for `seconds`."""
-        for _ in range(2):  # what is being written, and what came since
-            if self._writing is not None:
-                await asyncio.wait([self._writing], timeout=seconds)
-            self.flush()
-        if self._writing is not None:
-            await asyncio.wait([self._writing], timeout=seconds)
-            if self._writing.done():
-                for writer in self._writers.values():
-                    writer.close()
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def _has_written(self, written: asyncio.Future[None]) -> None:
-        self._writing_bytes = 0
+        await self._writing.close(self.flush, seconds)
+        if not self._writing.busy:
+            for writer in self._writers.values():
+                writer.close()
 
     def _write(
         self, entries: list[Entry], rows: dict[tuple[str, str, str], list[_Row]], loads: dict[str, list[Load]]
