@@ -90,6 +90,8 @@ class OpenVinoBackend:
         self._room = sizes.cache_bytes(scheduler.num_kv_blocks * _BLOCK, bytes_each=_CACHE_BYTES[settings.precision])
         self._pipeline, self._second = self._load(_PLAIN, _LOOKUP) if settings.lookup else (*self._load(_PLAIN), None)
         self._loading: threading.Thread | None = None
+        self._closed = False
+        self._gate = threading.Lock()  # nothing begins to load once it is closed
         self._running: dict[int, _Running] = {}
         self._next_id = 0
         self._abilities = Abilities(
@@ -108,12 +110,11 @@ class OpenVinoBackend:
 
     def can_look_up(self) -> bool:
         """See `Backend`."""
-        if not self._abilities.lookup or self._second is not None:
+        with self._gate:
+            if self._abilities.lookup and not (self._second or self._loading or self._closed):
+                self._loading = threading.Thread(target=self._load_second, name="lookup", daemon=True)
+                self._loading.start()
             return self._second is not None
-        if self._loading is None:
-            self._loading = threading.Thread(target=self._load_second, name="lookup", daemon=True)
-            self._loading.start()
-        return False
 
     def _load_second(self) -> None:
         needed = self._gguf.stat().st_size + self._room
@@ -173,6 +174,8 @@ class OpenVinoBackend:
         """Let go of the model."""
         for number in list(self._running):
             self.cancel(number)
+        with self._gate:
+            self._closed = True
         if self._loading is not None:
             self._loading.join()
         self._pipeline = self._second = None
