@@ -1,6 +1,6 @@
 """Who waits for whom, and what breaks when an engine breaks?
 
-    python benchmarks/language_faults.py [--rounds 3] [--out FILE]
+    python benchmarks/language_faults.py [--rounds 3] [--parts flood leaving killed] [--out FILE]
 
 Mainspring's gateway with two models, SmolLM2-135M (`desk`) and all-MiniLM-L6-v2 (`vectors`), each in an engine of its
 own:
@@ -55,6 +55,7 @@ FLOOD, LONG_TOKENS, LONG_ANSWER = 24, 1500, 200
 SHORT_TOKENS, SHORT_ANSWER, SHORTS = 30, 16, 10
 LEAVING, LEAVE_AFTER = 24, 1.0
 CLIENTS, BEFORE_KILL, AFTER_KILL = 8, 3.0, 15.0
+PARTS = ("flood", "leaving", "killed")
 GAUGES = tuple(f'mainspring_generations_{state}{{model="{MODEL}"' for state in ("running", "waiting"))
 
 
@@ -185,6 +186,7 @@ def embed(service: Gateway) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     gguf = fitted(SPEC, FOLDER).file("model.gguf")
@@ -192,10 +194,13 @@ def main() -> None:
     found: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
     for _ in range(options.rounds):
         with gateway(FOLDER) as service:
-            found["Mainspring"].append(asyncio.run(flood(service.completions, texts)))
-            found["leaving"].append(asyncio.run(leaving(service, texts)))
-            found["killed"].append(asyncio.run(killed(service, texts)))
-        if LLAMA_SERVER.exists():
+            if "flood" in options.parts:
+                found["Mainspring"].append(asyncio.run(flood(service.completions, texts)))
+            if "leaving" in options.parts:
+                found["leaving"].append(asyncio.run(leaving(service, texts)))
+            if "killed" in options.parts:
+                found["killed"].append(asyncio.run(killed(service, texts)))
+        if "flood" in options.parts and LLAMA_SERVER.exists():
             with llama_server(gguf, LONG_TOKENS + LONG_ANSWER + 64)() as peer:
                 found["llama.cpp's server"].append(asyncio.run(flood(peer.url, texts)))
         if options.out:
@@ -204,30 +209,50 @@ def main() -> None:
 
 
 def show(found: dict[str, list[dict[str, Any]]]) -> None:
-    """Medians over the rounds, as Markdown."""
+    """Medians over the rounds, as Markdown; of the parts that were run."""
+    if "Mainspring" in found:
+        show_flood(found)
+    if "leaving" in found:
+        show_leaving(found["leaving"])
+    if "killed" in found:
+        show_killed(found["killed"])
 
-    def median(what: str, key: str) -> float:
-        return statistics.median(each[key] for each in found[what])
 
+def median(rounds: list[dict[str, Any]], key: str) -> float:
+    """Of one figure, over the rounds."""
+    return statistics.median(each[key] for each in rounds)
+
+
+def show_flood(found: dict[str, list[dict[str, Any]]]) -> None:
+    """A row for each of the two servers."""
     print("| short questions: first token, s | alone | beside the flood | the slowest | the flood took |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for name in ("Mainspring", "llama.cpp's server"):
         if name in found:
             keys = ("alone", "beside", "beside_slowest", "flood_seconds")
-            print(f"| {name} | " + " | ".join(f"{median(name, key):.2f}" for key in keys) + " |")
-    idle, before, after = (median("leaving", key) for key in ("idle", "before", "after"))
+            print(f"| {name} | " + " | ".join(f"{median(found[name], key):.2f}" for key in keys) + " |")
+
+
+def show_leaving(rounds: list[dict[str, Any]]) -> None:
+    """How soon nothing ran any more."""
+    idle, before, after = (median(rounds, key) for key in ("idle", "before", "after"))
     print(
         f"\nLeaving: of {LEAVING} clients all were gone after {LEAVE_AFTER:.0f} s, and nothing ran {idle:.2f} s later;"
     )
     print(f"the next question's first token came after {after:.3f} s (before: {before:.3f} s).")
-    print(f"\nKilled: `desk` answered again after {median('killed', 'again'):.1f} s. Requests of all rounds:")
+
+
+def show_killed(rounds: list[dict[str, Any]]) -> None:
+    """How soon there was an answer again, and what became of all requests."""
+    again = sorted(each["again"] for each in rounds)
+    spread = f"{statistics.median(again):.1f} s ({again[0]:.1f} to {again[-1]:.1f})"
+    print(f"\nKilled: `desk` had answered again after {spread}. Requests of all {len(rounds)} rounds:")
     outcomes: collections.Counter[str] = collections.Counter()
-    for each in found["killed"]:
+    for each in rounds:
         outcomes.update(each["outcomes"])
     print(*(f"- {number} × {what}" for what, number in outcomes.most_common()), sep="\n")
-    failed = sum(each["vectors_failed"] for each in found["killed"])
-    answers = sum(each["vectors_answers"] for each in found["killed"])
-    before, after = (max(each[key] for each in found["killed"]) for key in ("vectors_before", "vectors_after"))
+    failed, answers = (sum(each[key] for each in rounds) for key in ("vectors_failed", "vectors_answers"))
+    before, after = (max(each[key] for each in rounds) for key in ("vectors_before", "vectors_after"))
     print(f"`vectors`: {failed} of {answers} failed; the slowest took {before:.2f} s before, {after:.2f} s after.")
 
 
