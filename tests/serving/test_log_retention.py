@@ -38,7 +38,10 @@ def test_what_goes_wrong_is_said_once_and_ends_nothing(served, caplog):
     assert caplog.text.count("cannot be kept within") == 1
 
 
-def test_it_ends_with_the_service(served):
-    assert "log-retention" in [thread.name for thread in threading.enumerate()]
-    served.gateway.log_retention.stop()
-    wait_until(lambda: "log-retention" not in [thread.name for thread in threading.enumerate()], "its end")
+def test_it_ends_with_the_service(tmp_path):
+    before = set(threading.enumerate())
+    running = Served(make_project(tmp_path))
+    (thread,) = (one for one in set(threading.enumerate()) - before if one.name == "log-retention")
+    running.stop()
+    thread.join(10)
+    assert not thread.is_alive()
