@@ -86,7 +86,6 @@ def test_they_are_those_of_transformers_however_the_answer_comes(small, folder):
         events[number] += more
     for number, (prompt, most) in asked.items():
         check(small, prompt, answers[number], events[number], most)
-        assert len(events[number]) > 1
     reader.close()
 
 

@@ -4,11 +4,12 @@ Its pipeline tells of the chosen token alone. So where more is asked for, the sa
 prompt and what has been written of the answer, and from its logits come the chosen token's logprob and its rivals'.
 They are the model's own: before temperature, penalties and grammar.
 
-Reading goes on in bounded pieces between the pipeline's steps, one piece a step, so that no other answer is held up for
-long. Of an answer a few tokens are read together, which takes hardly longer than one: the first is told at once, then
-they come by fours, or by more where many answers are read. An answer's keys and values stay with it until it ends.
-There is room for a limited number of them; beyond it the answer that came last gives its own up, and is read again when
-there is room.
+Of an answer a few tokens are read together, between two of the pipeline's steps, which takes hardly longer than one:
+the first is told at once, then they come by fours, or by more where many answers are read. A long prompt is read
+beside the steps, which are slower meanwhile; other readings wait for it. (By pieces it takes several times as
+long: OpenVINO's kernel for many tokens after many others is slow, but in paged attention.) An answer's keys and values
+stay with it until it ends. There is room for a limited number of them; beyond it the answer that came last gives its
+own up, and is read again when there is room.
 
 The graph is compiled when it is first wanted, in a thread beside the work; answers are written meanwhile, and told
 then.
@@ -31,10 +32,11 @@ from mainspring.runtimes.language.backend import Event
 log = logging.getLogger("mainspring.engine")
 
 MOST = 20  # rivals; OpenAI's limit
-_PIECE = 128  # tokens that are read at once
+_PIECE = 32  # tokens of an answer that are read between two steps
+_SHORT = 256  # tokens of a prompt that are
 _TOGETHER = 4  # tokens of an answer that are waited for
 _MARGIN = 512  # tokens that an answer must have room to grow by when its reading begins
-_IDLE = 0.01  # seconds for which to wait where there is nothing to do but to load
+_IDLE_MS = 10  # for which to wait where there is nothing to do but to load, or to read a long prompt
 
 
 @dataclass(eq=False)
@@ -63,6 +65,16 @@ class _Reading:
     def waits(self) -> int:
         """How many tokens may be read. The last one of an answer says nothing of itself."""
         return len(self.tokens) - 1 - self.read
+
+    @property
+    def long(self) -> bool:
+        """Whether what comes next is a long text of which nothing is to be told."""
+        return self.read == 0 and self.told - 1 > _SHORT
+
+    @property
+    def piece(self) -> int:
+        """How many tokens to read next."""
+        return max(self.told - 1 if self.read == 0 else 0, min(self.waits, _PIECE))
 
     @property
     def ready(self) -> bool:
@@ -95,6 +107,7 @@ class Rivals:
         self._failed: MainspringError | None = None
         self._readings: dict[int, _Reading] = {}
         self._turns = 0
+        self._busy: _Reading | None = None  # whose long prompt is read; it may be forgotten already
 
     def __contains__(self, number: int) -> bool:
         return number in self._readings
@@ -120,8 +133,10 @@ class Rivals:
         """Let go of everything."""
         if self._loading is not None:
             self._loading.join()
+        if self._busy is not None:
+            self._busy.request.wait()
         self._readings.clear()
-        self._compiled = None
+        self._busy = self._compiled = None
 
     def step(self, *, idle: bool) -> list[Event]:
         """Read on, in one answer, and tell what is known then. If others are `idle`, it may wait for a moment."""
@@ -131,20 +146,30 @@ class Rivals:
         if self._compiled is None and self._readings:
             assert self._loading is not None
             if idle and not events:
-                self._loading.join(_IDLE)
+                self._loading.join(_IDLE_MS / 1000)
             if not self._loading.is_alive() and self._compiled is None:
                 self._loading = None
                 events = [Event(number, error=self._failed) for number in self._readings]
-        elif (number := self._next()) is not None:
+        elif self._compiled is not None and self._has_read(idle) and (number := self._next()) is not None:
             try:
-                events.append(self._read(number))
-            except RuntimeError as error:  # OpenVINO's; there may be no memory
-                log.exception("an answer cannot be read")
-                events.append(Event(number, error=EngineGoneError(f"its likeliest tokens cannot be told: {error}")))
+                events += self._read(number)
+            except RuntimeError as error:
+                events.append(Event(number, error=_unread(error)))
         for event in events:
             if event.error or event.finish:
                 self._readings.pop(event.job, None)
         return [event for event in events if event.error or event.tokens or event.finish]
+
+    def _has_read(self, idle: bool) -> bool:
+        """Whether no long prompt is being read any more."""
+        if self._busy is not None:
+            try:
+                if not self._busy.request.wait_for(_IDLE_MS if idle else 0):
+                    return False
+            except RuntimeError as error:
+                self._busy.error = _unread(error)
+            self._busy = None
+        return True
 
     def _next(self) -> int | None:
         """Whose turn it is: of those that have something to read, and room for it, the one that waits longest."""
@@ -157,7 +182,7 @@ class Rivals:
     def _make_room(self, reading: _Reading) -> bool:
         """Whether there is room for its next piece, if those that came later make it."""
         oldest = next(iter(self._readings.values()))
-        more = min(reading.waits, _PIECE) if reading.read or reading is oldest else len(reading.tokens) + _MARGIN
+        more = reading.piece if reading.read or reading is oldest else len(reading.tokens) + _MARGIN
         held = sum(other.read for other in self._readings.values()) + more
         for other in reversed(self._readings.values()):
             if held <= self._room or other is reading:
@@ -166,36 +191,37 @@ class Rivals:
             other.let_go()
         return held <= self._room
 
-    def _read(self, number: int) -> Event:
-        """Read the next piece of an answer; the event has the tokens of which all is known now."""
+    def _read(self, number: int) -> list[Event]:
+        """Read the next piece of an answer, and tell the tokens of which all is known then."""
         reading = self._readings[number]
         self._turns += 1
         reading.last = self._turns
-        begin, end = reading.read, min(reading.read + _PIECE, len(reading.tokens) - 1)
+        begin, end = reading.read, reading.read + reading.piece
         first = min(max(begin, reading.told - 1), end - 1)  # whose next token is to be told; one at the least
         if reading.request is None:
             reading.request = self._compiled.create_infer_request()
-        reading.request.infer(
-            {
-                "input_ids": np.array([reading.tokens[begin:end]], np.int64),
-                "attention_mask": np.ones((1, end), np.int64),
-                "position_ids": np.arange(begin, end, dtype=np.int64)[None],
-                "beam_idx": np.zeros(1, np.int32),
-                "wanted": np.arange(first - begin, end - begin, dtype=np.int64),
-            }
-        )
+        inputs = {
+            "input_ids": np.array([reading.tokens[begin:end]], np.int64),
+            "attention_mask": np.ones((1, end), np.int64),
+            "position_ids": np.arange(begin, end, dtype=np.int64)[None],
+            "beam_idx": np.zeros(1, np.int32),
+            "wanted": np.arange(first - begin, end - begin, dtype=np.int64),
+        }
+        if reading.long:
+            reading.request.start_async(inputs)
+            reading.read, self._busy = end, reading
+            return []
+        reading.request.infer(inputs)
         reading.read = end
-        logprobs: list[float] = []
-        top: list[list[tuple[int, float]]] = []
         tokens = reading.tokens[reading.told : end + 1]
-        if tokens:
-            rows = log_softmax(reading.request.get_tensor("logits").data[0])
-            for token, row in zip(tokens, rows, strict=True):
-                logprobs.append(float(row[token]))
-                top.append(_likeliest(row, reading.most))
+        if not tokens:
+            return []
+        rows = log_softmax(reading.request.get_tensor("logits").data[0])
+        logprobs = [float(row[token]) for token, row in zip(tokens, rows, strict=True)]
+        top = [_likeliest(row, reading.most) for row in rows]
         reading.told += len(tokens)
         finish = reading.finish if reading.told == len(reading.tokens) else None
-        return Event(number, tokens, logprobs, top, finish)
+        return [Event(number, tokens, logprobs, top, finish)]
 
     def _load(self) -> None:
         openvino = require("openvino", "language")
@@ -216,6 +242,12 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     shifted = logits.astype(np.float32)
     shifted -= shifted.max(-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def _unread(error: RuntimeError) -> EngineGoneError:
+    """What to tell of an answer that OpenVINO could not read; there may be no memory."""
+    log.error("an answer cannot be read: %s", error)
+    return EngineGoneError(f"the likeliest tokens cannot be told: {error}")
 
 
 def _likeliest(row: np.ndarray, most: int) -> list[tuple[int, float]]:
