@@ -12,7 +12,9 @@ from typing import Any
 
 from weights_at_hand import smollm2_gguf
 
+from mainspring.runtimes.language.chat_template import ChatTemplate
 from mainspring.runtimes.language.local import LocalEngine, load_local
+from mainspring.runtimes.language.preparing import Preparer
 from mainspring.runtimes.language.protocol import Chosen, Delta, Generate, Sampling, ToolCall, Usage
 from mainspring.weights.gguf_weights import requantize
 
@@ -68,6 +70,27 @@ def exact_engine() -> LocalEngine:
         "lookup": True,
     }
     return load_local(exact_gguf(), engine="openvino", properties=properties)
+
+
+LLAMA = """{% if tools %}<|im_start|>system
+Call a function by {"name": function name, "parameters": dictionary of its arguments}.<|im_end|>
+{% endif %}{% for message in messages %}<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>
+{% endfor %}<|im_start|>assistant
+"""
+
+
+def in_llamas_way(engine: LocalEngine) -> Preparer:
+    """What prepares requests to it as to a model of the Llama 3 kind."""
+    return Preparer(engine._tokenizer, ChatTemplate(LLAMA), engine.capabilities)
+
+
+def called_before(cities: list[str], call: str, **request: Any) -> Generate:
+    """A conversation in which `call` was written for each city but the last."""
+    messages = []
+    for city in cities:
+        messages += [{"role": "user", "content": f"{city}?"}, {"role": "assistant", "content": call.replace("$", city)}]
+    return Generate(messages=messages[:-1], sampling=Sampling(temperature=0, max_tokens=40), **request)
 
 
 def chat(text: str, **sampling: Any) -> Generate:

@@ -4,13 +4,14 @@ import asyncio
 import json
 import os
 
+import numpy as np
 import pytest
 
 from mainspring.errors import RuntimeLoadError, UnsupportedError
 from mainspring.runtimes.language.local import LocalEngine, load_local
 from mainspring.runtimes.language.protocol import Generate, JsonSchema, Sampling
 from runtimes.language import reference
-from runtimes.language.local_engines import ask, chat, collect, exact_gguf, run
+from runtimes.language.local_engines import ask, called_before, chat, collect, exact_gguf, in_llamas_way, run
 
 FRANCE = "What is the capital of France?"
 WEATHER = {
@@ -127,9 +128,63 @@ def test_a_call_that_is_required_is_made(engine):
     assert free.finish() in ("length", "stop", "tool_calls")
 
 
-def test_penalties_are_refused(engine):
-    with pytest.raises(UnsupportedError, match=r"llama\.cpp counts the prompt's tokens too") as refused:
-        ask(engine, chat("Hi", presence_penalty=0.5))
+def test_in_llamas_way_what_begins_as_a_call_is_a_sound_one(engine, monkeypatch):
+    """Though nothing marks where a call begins. What it was shown is none, for there are no `days`."""
+    monkeypatch.setattr(engine, "_preparer", in_llamas_way(engine))
+    cities = ["Rome", "Oslo", "Paris", "Berlin"]
+    wrong = '{"name": "weather", "parameters": {"city": "$", "days": "many"}}'
+    answered = ask(engine, called_before(cities, wrong, tools=[WEATHER]))
+    [call] = answered.calls()
+    assert (call.name, answered.text(), answered.finish()) == ("weather", "", "tool_calls")
+    assert list(json.loads(call.arguments)) == ["city"]
+    other = '{"name": "weathers", "parameters": {"city": "$", "days": "many"}}'
+    free = ask(engine, called_before(cities, other, tools=[WEATHER]))
+    assert free.text() == other.replace("$", "Berlin")
+    assert free.finish() == "stop"
+
+
+@pytest.mark.parametrize("penalty", [{"presence_penalty": 2.0}, {"frequency_penalty": 2.0}])
+def test_penalties_are_taken_from_the_logits_of_what_was_written(engine, penalty):
+    """And not of the prompt. llama.cpp rounds activations, so what it chooses is near the best."""
+    prompt = engine._tokenizer.encode("Tick tock tick tock tick tock tick")
+    sampling = Sampling(temperature=0, max_tokens=20, logprobs=3, **penalty)
+    answered = ask(engine, Generate(prompt=prompt, sampling=sampling))
+    written = engine._tokenizer.encode(answered.text())
+    assert answered.usage.completion == len(written) == len(answered.chosen()) == 20
+    assert answered.finish() == "length"
+    expected = reference.logprobs(exact_gguf(), prompt + written)[len(prompt) - 1 : -1]
+    for place, (token, one, row) in enumerate(zip(written, answered.chosen(), expected, strict=True)):
+        assert one.logprob == pytest.approx(row[token], abs=0.3)  # the model's own
+        counts = np.bincount(written[:place], minlength=len(row))
+        if "presence_penalty" in penalty:
+            counts = np.minimum(counts, 1)
+        row = row - counts * next(iter(penalty.values()))
+        assert row.max() - row[token] < 0.3
+    plain = ask(engine, Generate(prompt=prompt, sampling=Sampling(temperature=0, max_tokens=20)))
+    assert plain.text() != answered.text()
+
+
+def test_an_answer_with_penalties_ends_streams_and_is_repeatable(engine):
+    plain, answered = (
+        ask(engine, chat("Say hello.", temperature=0, max_tokens=40, presence_penalty=penalty)) for penalty in (0, 1e-6)
+    )
+    assert answered.text() == plain.text()
+    assert answered.finish() == plain.finish() == "stop"
+    assert answered.usage.completion == plain.usage.completion
+    assert len(answered.deltas) > 5
+    sampled = [ask(engine, chat("Say something.", seed=3, max_tokens=8, n=2, presence_penalty=0.5)) for _ in range(2)]
+    assert sampled[0].text(0) == sampled[1].text(0) != sampled[0].text(1)
+    emoji = ask(engine, chat("Repeat: 🙂🙂 äöü", temperature=0, max_tokens=24, frequency_penalty=0.01))
+    assert "\ufffd" not in emoji.text()
+
+
+def test_penalties_and_a_schema_together_are_refused(engine):
+    request = chat("Hi", presence_penalty=0.5)
+    request = Generate(messages=request.messages, sampling=request.sampling, structure=JsonSchema(schema={}))
+    with pytest.raises(
+        UnsupportedError, match=r"llama\.cpp has no penalties in answers that follow a schema"
+    ) as refused:
+        ask(engine, request)
     assert refused.value.place == "presence_penalty"
 
 

@@ -13,10 +13,12 @@ from runtimes.language import reference
 from runtimes.language.local_engines import (
     CACHE_TOKENS,
     ask,
+    called_before,
     chat,
     collect,
     exact_engine,
     exact_gguf,
+    in_llamas_way,
     run,
 )
 
@@ -54,7 +56,7 @@ def test_it_says_what_it_is(engine):
     assert "llama" in engine.info.why
     able = engine.capabilities
     assert (able.context, able.chat, able.tools, able.seed, able.embeds) == (8192, True, True, True, None)
-    assert able.logprobs == 0
+    assert able.logprobs == 20
     assert able.structures == ("json_object", "json_schema")
 
 
@@ -90,6 +92,39 @@ def test_logprobs_are_the_models_own_whatever_the_sampling(engine):
     expected = reference.logprobs(exact_gguf(), prompt + written)[len(prompt) - 1 : -1]
     for token, one, row in zip(written, answered.chosen(), expected, strict=True):
         assert one.logprob == pytest.approx(row[token], abs=5e-3)
+
+
+def test_the_likeliest_tokens_are_the_models_own_whoever_else_asks(engine):
+    """Whatever the sampling, the penalties and the form; each piece of an answer has those of its tokens."""
+    plain = chat(FRANCE, temperature=1.2, seed=4, max_tokens=24, logprobs=20, frequency_penalty=1.5)
+    formed = Generate(
+        messages=[{"role": "user", "content": "Give me an example."}],
+        structure=JsonSchema(
+            schema={"type": "array", "items": {"enum": ["red", "green"]}, "minItems": 3, "maxItems": 5}
+        ),
+        sampling=Sampling(max_tokens=24, seed=3, logprobs=5),
+    )
+    story = chat("Tell a story.", temperature=0, max_tokens=24)
+    ask(engine, chat("Hi", max_tokens=1, logprobs=1))  # what tells them is loaded at the first request
+    alone = ask(engine, story)
+    told, others, beside = ask(engine, plain, formed, story)
+    assert beside.text() == alone.text()
+    for request, answered in ((plain, told), (formed, others)):
+        prompt = engine._preparer.prompt(request)
+        chosen = answered.chosen()
+        assert b"".join(one.bytes_ for one in chosen).decode() == answered.text()
+        ids = {engine._tokenizer.token_bytes(id_): id_ for id_ in reversed(range(49152))}
+        written = [ids[one.bytes_] for one in chosen]
+        expected = reference.logprobs(exact_gguf(), prompt + written)[len(prompt) - 1 : -1]
+        for token, one, row in zip(written, chosen, expected, strict=True):
+            assert one.logprob == pytest.approx(row[token], abs=2e-3)
+            best = np.sort(row)[::-1][: request.sampling.logprobs]
+            np.testing.assert_allclose([likely.logprob for likely in one.top], best, atol=2e-3)
+            assert one.top[0].bytes_ == engine._tokenizer.token_bytes(int(row.argmax())) or best[0] - best[1] < 0.01
+        for delta in answered.deltas:
+            assert sum(len(one.bytes_) for one in chosen[: len(delta.logprobs)]) >= len(delta.text.encode())
+            chosen = chosen[len(delta.logprobs) :]
+        assert len(answered.deltas) > 2
 
 
 def test_an_answer_comes_in_pieces_and_usage_comes_last(engine):
@@ -257,8 +292,8 @@ def test_what_is_out_of_range_is_refused(engine):
         with pytest.raises(RequestError) as refused:
             ask(engine, chat("Hello", **wrong))
         assert refused.value.place == place
-    with pytest.raises(UnsupportedError, match="gives the logprobs of the chosen token and of 0 others"):
-        ask(engine, chat("Hello", logprobs=3))
+    with pytest.raises(UnsupportedError, match="gives the logprobs of the chosen token and of 20 others"):
+        ask(engine, chat("Hello", logprobs=21))
     with pytest.raises(RequestError, match="neither messages nor a prompt"):
         ask(engine, Generate())
     with pytest.raises(RequestError, match="the prompt is empty"):
@@ -424,6 +459,23 @@ def test_a_call_that_is_required_is_made_and_fits(engine, choice):
     pieces = [piece for delta in answered.deltas for piece in delta.tool_calls]
     assert pieces[0].arguments == "", "the name comes first"
     assert len(pieces) > 3
+
+
+def test_in_llamas_way_what_begins_as_a_call_is_a_sound_one(engine, monkeypatch):
+    """Though nothing marks where a call begins. What it was shown is none, for `days` is a number."""
+    monkeypatch.setattr(engine, "_preparer", in_llamas_way(engine))
+    import jsonschema
+
+    cities = ["Rome", "Oslo", "Paris", "Berlin"]
+    wrong = '{"name": "weather", "parameters": {"city": "$", "days": "many"}}'
+    answered = ask(engine, called_before(cities, wrong, tools=[WEATHER]))
+    [call] = answered.calls()
+    assert (call.name, answered.text(), answered.finish()) == ("weather", "", "tool_calls")
+    jsonschema.validate(json.loads(call.arguments), WEATHER["function"]["parameters"])
+    other = '{"name": "weathers", "parameters": {"city": "$", "days": "many"}}'
+    free = ask(engine, called_before(cities, other, tools=[WEATHER]))
+    assert free.text() == other.replace("$", "Berlin")
+    assert free.finish() == "stop"
 
 
 def test_tools_may_be_left_alone(engine):

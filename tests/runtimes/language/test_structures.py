@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainspring.errors import UnsupportedError
-from mainspring.runtimes.language import numbers
+from mainspring.runtimes.language import gbnf, numbers
 from mainspring.runtimes.language.formats import FORMATS
 from mainspring.runtimes.language.structures import Rules
 from runtimes.language.grammar_texts import Drawer
@@ -216,3 +216,28 @@ def test_a_property_that_is_not_listed_never_has_a_listed_name():
         pairs = json.loads(drawer(schema, seed).text(), object_pairs_hook=list)
         assert all(value is None for name, value in pairs if name == "ab")
         assert sum(name == "ab" for name, _ in pairs) <= 1
+
+
+def as_regex(node: gbnf.Node, rules: dict[str, gbnf.Node]) -> str:
+    if isinstance(node, gbnf.Rule):
+        return as_regex(rules[node.name], rules)
+    if isinstance(node, gbnf.Text):
+        return re.escape(node.text)
+    if isinstance(node, gbnf.Chars):
+        return "[" + "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in node.ranges) + "]"
+    if isinstance(node, gbnf.Sequence):
+        return "".join(as_regex(part, rules) for part in node.parts)
+    if isinstance(node, gbnf.Either):
+        return f"(?:{'|'.join(as_regex(option, rules) for option in node.options)})"
+    return f"(?:{as_regex(node.part, rules)}){{{node.least},{'' if node.most is None else node.most}}}"
+
+
+@given(
+    texts=st.lists(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=4),
+    text=st.text("abcd \U0001f642\n", max_size=6),
+)
+def test_a_text_that_is_unlike_others_is_any_that_begins_otherwise(texts, text):
+    rules = {}
+    node = gbnf.unlike(texts, gbnf.Chars(((0x20, 0x20),)), rules)
+    allowed = not any(text.startswith(other) for other in texts) and not text.startswith(" ")
+    assert bool(re.fullmatch(as_regex(node, rules), text)) == allowed

@@ -1,6 +1,7 @@
 """The whole way with a real model: SmolLM2 in an engine's process, the gateway, the official client."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -88,6 +89,33 @@ def test_limits_logprobs_seeds_and_stops(chat):
     several = chat(temperature=1, seed=7, n=3, max_tokens=12).choices
     assert len({choice.message.content for choice in several}) > 1
     assert "France" not in chat(stop=["France"]).choices[0].message.content
+
+
+def test_the_likeliest_tokens_are_told_whole_and_streamed(chat, real):
+    (choice,) = chat(logprobs=True, top_logprobs=20).choices
+    tokens = choice.logprobs.content
+    assert b"".join(bytes(token.bytes) for token in tokens).decode() == choice.message.content
+    for token in tokens:
+        best = [likely.logprob for likely in token.top_logprobs]
+        assert len(best) == 20
+        assert best == sorted(best, reverse=True)
+        assert token.logprob == best[0]  # greedy, and told of one distribution
+        assert token.token == token.top_logprobs[0].token
+        assert 0 < sum(math.exp(value) for value in best) <= 1 + 1e-5
+    chunks = [chunk.choices[0] for chunk in chat(logprobs=True, top_logprobs=20, stream=True)]
+    streamed = [token for chunk in chunks if chunk.logprobs for token in chunk.logprobs.content]
+    assert [token.token for token in streamed] == [token.token for token in tokens]
+    assert [token.logprob for token in streamed] == pytest.approx([token.logprob for token in tokens], abs=1e-3)
+    assert sum(bool(chunk.logprobs) for chunk in chunks) > 1
+    with pytest.raises(openai.BadRequestError) as refused:
+        chat(logprobs=True, top_logprobs=21)
+    assert refused.value.param == "top_logprobs"
+    found = real.openai.completions.create(
+        model="desk", prompt="The capital of France is", max_tokens=3, logprobs=5, temperature=0
+    )
+    logprobs = found.choices[0].logprobs
+    assert logprobs.token_logprobs == [max(top.values()) for top in logprobs.top_logprobs]
+    assert {len(top) for top in logprobs.top_logprobs} == {5}
 
 
 def test_a_schema_is_enforced(real):

@@ -8,9 +8,7 @@ import secrets
 
 from mainspring.runtimes.language.protocol import ToolCall
 from mainspring.runtimes.language.stops import held_back
-from mainspring.runtimes.language.tool_calls import CLOSE, OPEN, Style
-
-_PYTHON_TAG = "<|python_tag|>"  # what Llama 3.1 may begin a call with
+from mainspring.runtimes.language.tool_calls import CLOSE, OPEN, PYTHON_TAG, Style
 
 
 class CallReader:
@@ -85,9 +83,9 @@ class CallReader:
 
     def _search_at_the_beginning(self, text: str) -> tuple[str, str, bool]:
         start = text.lstrip()
-        if not self._plain and _PYTHON_TAG.startswith(start):
+        if not self._plain and PYTHON_TAG.startswith(start):
             return "", text, False
-        start = start.removeprefix(_PYTHON_TAG).lstrip()
+        start = start.removeprefix(PYTHON_TAG).lstrip()
         if not self._plain and start.startswith("{"):
             return "", start, True
         self._plain = True

@@ -99,6 +99,31 @@ def without(ranges: list[tuple[int, int]], removed: list[tuple[int, int]]) -> li
     return left
 
 
+def unlike(texts: list[str], first: Chars, rules: dict[str, Node]) -> Node:
+    """Any text that begins with none of `texts`, nor with one of the characters `first`. Its rules go into `rules`."""
+    rules["anything"] = Repeat(Chars(((0, _SURROGATES[0] - 1), (_SURROGATES[1] + 1, LAST))), 0, None)
+    known: dict[tuple[str, ...], Rule] = {}  # what many of `texts` end with is written once
+
+    def otherwise(texts: tuple[str, ...], first: Chars) -> Node:
+        begun: dict[str, list[str]] = {}
+        for text in texts:
+            begun.setdefault(text[0], []).append(text[1:])
+        taken = [(ord(character), ord(character)) for character in begun]
+        options: list[Node] = [sequence(Chars(tuple(without([(0, LAST)], [*taken, *first.ranges]))), Rule("anything"))]
+        for character, rests in begun.items():
+            if all(rests):
+                options.append(sequence(Text(character), after(tuple(rests))))
+        return either(Text(""), *options)
+
+    def after(texts: tuple[str, ...]) -> Rule:
+        if texts not in known:
+            rule = known[texts] = Rule(f"u{len(known)}")
+            rules[rule.name] = otherwise(texts, Chars(()))
+        return known[texts]
+
+    return otherwise(tuple(sorted(set(texts))), first)
+
+
 def write(root: Node, rules: dict[str, Node]) -> str:
     """The grammar in GBNF, beginning at `root`, with those of `rules` that it needs."""
     needed = _reachable(root, rules)

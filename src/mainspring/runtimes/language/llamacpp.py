@@ -1,12 +1,12 @@
 """Backend: llama.cpp, the widest reader of GGUF. Its server runs in this process, by way of `xllamacpp`.
 
-It batches continuously, and computes the beginning that a place has in common with its last prompt only once. It tells
-the logprobs of the likeliest tokens, which OpenVINO does not; of a character that takes several tokens it tells only
-the last one's. Penalties are refused: llama.cpp counts the tokens of
-the prompt among those that were written, and OpenAI's API does not.
+It batches continuously, and computes the beginning that a place has in common with its last prompt only once. Of a
+character that takes several tokens it tells only the last one's logprobs.
+
+Penalties are taken by `llamacpp_tokens`, token by token. A grammar would begin anew with each, so it goes without them.
 
 The server insists on listening. It does so on a Unix socket in a folder that no other user can enter, under a key that
-is thrown away.
+nobody is told.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 from mainspring.errors import EngineGoneError, MainspringError, RuntimeLoadError, UnsupportedError, require
 from mainspring.runtimes.language import gbnf
 from mainspring.runtimes.language.backend import Abilities, Event, Grammar, Job
+from mainspring.runtimes.language.llamacpp_tokens import tokens
 from mainspring.runtimes.language.settings import Settings
 from mainspring.runtimes.language.sizes import Sizes
 
@@ -47,14 +48,14 @@ class LlamaCppBackend:
 
     def __init__(self, gguf: Path, sizes: Sizes, settings: Settings) -> None:
         library = require("xllamacpp", "llamacpp")
-        tokens = settings.cache_tokens or sizes.cache_tokens(bytes_each=2)
+        room = settings.cache_tokens or sizes.cache_tokens(bytes_each=2)
         self._folder = tempfile.TemporaryDirectory(prefix="mainspring-llamacpp-")
         params = library.CommonParams()
         params.model.path = str(gguf)
-        params.hostnames = [str(Path(self._folder.name) / "llama.sock")]
-        params.api_keys = [secrets.token_hex(32)]
+        self._socket, self._key = str(Path(self._folder.name) / "llama.sock"), secrets.token_hex(32)
+        params.hostnames, params.api_keys = [self._socket], [self._key]
         params.n_parallel = settings.sequences
-        params.n_ctx = tokens
+        params.n_ctx = room
         params.kv_unified = True
         params.n_batch = params.n_ubatch = settings.step_tokens
         params.warmup = False
@@ -70,7 +71,7 @@ class LlamaCppBackend:
         self._running: dict[int, _Running] = {}
         self._threads: set[threading.Thread] = set()
         self._abilities = Abilities(
-            context=min(sizes.context, tokens),
+            context=min(sizes.context, room),
             sequences=settings.sequences,
             piece=None,
             remembers=0,
@@ -91,11 +92,10 @@ class LlamaCppBackend:
         """Begin `job`.
 
         Raises:
-            UnsupportedError: it has penalties.
+            UnsupportedError: it has penalties and a grammar.
         """
-        for name in ("presence_penalty", "frequency_penalty"):
-            if getattr(job.sampling, name):
-                raise UnsupportedError("llama.cpp counts the prompt's tokens too, so there are no penalties here", name)
+        if job.grammar and (penalty := _penalty(job)):
+            raise UnsupportedError("llama.cpp has no penalties in answers that follow a schema, or have tools", penalty)
         running = self._running[number] = _Running(job)
         thread = threading.Thread(target=self._answer, args=(number, running), name="llama.cpp", daemon=True)
         self._threads = {other for other in self._threads if other.is_alive()} | {thread}
@@ -139,9 +139,21 @@ class LlamaCppBackend:
             return running.cancelled.is_set()
 
         try:
-            self._server.handle_completions(_request(running.job), take)
+            if _penalty(running.job):
+                for event in tokens(self._socket, self._key, number, running.job, _request(running.job)):
+                    if running.cancelled.is_set():
+                        break
+                    self._events.put(event)
+            else:
+                self._server.handle_completions(_request(running.job), take)
         except Exception as error:
             self._events.put(Event(number, error=EngineGoneError(f"llama.cpp failed: {error}")))
+
+
+def _penalty(job: Job) -> str | None:
+    """The name of a penalty that it has."""
+    names = ("presence_penalty", "frequency_penalty")
+    return next((name for name in names if getattr(job.sampling, name)), None)
 
 
 def _request(job: Job) -> dict[str, Any]:

@@ -5,8 +5,8 @@ shares the blocks of equal beginnings, and mixes prompts and answers in one step
 left to do: several answers in one request, which would not stream and would share penalties and grammar; stop strings
 and text, which are the same here for all backends.
 
-Penalties: OpenVINO moves a negative logit up where it should move it down. A token that was written once has a negative
-logit only where it is beyond all hope, so that no answer was seen to change.
+Penalties are OpenAI's, as `openvino_graph` gives logits that OpenVINO's sampler takes them from. The likeliest tokens,
+which it does not tell, come from a second reading: see `openvino_rivals`.
 
 Prompt lookup (see `quoting`): a pipeline does it for all of its requests or for none, and pads every guess to its full
 length, which costs time where guesses are wrong. So there are two pipelines, each with a cache of its own, and a job
@@ -28,9 +28,10 @@ from typing import Any
 
 import numpy as np
 
-from mainspring.errors import EngineGoneError, RuntimeLoadError, require
+from mainspring.errors import EngineGoneError, OverloadedError, RuntimeLoadError, require
 from mainspring.runtimes.language.backend import Abilities, Event, Grammar, Job
 from mainspring.runtimes.language.openvino_graph import GRAPH, write_graph
+from mainspring.runtimes.language.openvino_rivals import MOST, Rivals
 from mainspring.runtimes.language.quoting import GUESSED, LONGEST
 from mainspring.runtimes.language.settings import Precision, Settings
 from mainspring.runtimes.language.sizes import Sizes, available_memory
@@ -56,6 +57,7 @@ PROPERTIES: dict[Precision, dict[str, Any]] = {
 _CACHE_BYTES: dict[Precision, int] = {"8-bit": 1, "16-bit": 2, "32-bit": 4}
 _PLAIN: dict[str, Any] = {}  # the ways to load a pipeline
 _LOOKUP = {"prompt_lookup": True}
+_SHARE_OF_MEMORY = 8  # for the keys and values of answers whose rivals are told
 _GREEDY_BELOW = 1e-5  # a temperature that is as good as none, and whose inverse would overflow
 
 
@@ -87,8 +89,18 @@ class OpenVinoBackend:
         self._scheduler = scheduler
         self._properties = _properties(settings)
         self._gguf = gguf
-        self._room = sizes.cache_bytes(scheduler.num_kv_blocks * _BLOCK, bytes_each=_CACHE_BYTES[settings.precision])
-        self._pipeline, self._second = self._load(_PLAIN, _LOOKUP) if settings.lookup else (*self._load(_PLAIN), None)
+        self._token_room = sizes.cache_bytes(1, bytes_each=_CACHE_BYTES[settings.precision])
+        self._folder = tempfile.TemporaryDirectory(prefix="mainspring-graph-")
+        try:
+            self._graph = gguf.with_name(GRAPH)  # where a version has it beside its weights
+            if not self._graph.is_file():
+                self._graph = write_graph(gguf, Path(self._folder.name))
+            self._pipeline, self._second = (
+                self._load(_PLAIN, _LOOKUP) if settings.lookup else (*self._load(_PLAIN), None)
+            )
+        except BaseException:
+            self._folder.cleanup()
+            raise
         self._loading: threading.Thread | None = None
         self._closed = False
         self._gate = threading.Lock()  # nothing begins to load once it is closed
@@ -99,9 +111,10 @@ class OpenVinoBackend:
             sequences=settings.sequences,
             piece=settings.piece_tokens,
             remembers=scheduler.num_kv_blocks * _BLOCK,
-            logprobs=0,
+            logprobs=MOST,
             lookup=settings.lookup is not False,
         )
+        self._rivals = Rivals(self._graph, self._properties, self._room_for_rivals)
 
     @property
     def abilities(self) -> Abilities:
@@ -117,7 +130,7 @@ class OpenVinoBackend:
             return self._second is not None
 
     def _load_second(self) -> None:
-        needed = self._gguf.stat().st_size + self._room
+        needed = self._gguf.stat().st_size + self._abilities.remembers * self._token_room
         if needed > available_memory() // 2:
             log.warning("prompt lookup would pay, and %d bytes for it are more than half of the memory left", needed)
             return
@@ -126,22 +139,28 @@ class OpenVinoBackend:
         except (RuntimeLoadError, OSError):
             log.exception("prompt lookup would pay, and cannot be loaded")
 
+    def _room_for_rivals(self) -> int:
+        """For how many tokens `Rivals` may keep keys and values."""
+        each = 2 * self._token_room  # OpenVINO takes as much again when they grow
+        needed = self._gguf.stat().st_size + self._abilities.context * each
+        if needed > (left := available_memory()) // 2:
+            raise OverloadedError(
+                f"top_logprobs take {needed} bytes, and {left} of memory are left: try again later, or leave them out"
+            )
+        return max(self._abilities.context, left // _SHARE_OF_MEMORY // each)
+
     def _load(self, *ways: dict[str, Any]) -> list[Any]:
         """A pipeline for each of `ways`."""
-        with tempfile.TemporaryDirectory(prefix="mainspring-graph-") as made:
-            graph = self._gguf.with_name(GRAPH)  # where a version has it beside its weights
-            if not graph.is_file():
-                graph = write_graph(self._gguf, Path(made))
-            try:
-                tokenizer = self._genai.Tokenizer(str(self._gguf))  # grammars are compiled for it
-                return [
-                    self._genai.ContinuousBatchingPipeline(
-                        str(graph.parent), tokenizer, self._scheduler, "CPU", **self._properties, **way
-                    )
-                    for way in ways
-                ]
-            except RuntimeError as error:
-                raise RuntimeLoadError(f"OpenVINO cannot load {self._gguf}: {error}") from None
+        try:
+            tokenizer = self._genai.Tokenizer(str(self._gguf))  # grammars are compiled for it
+            return [
+                self._genai.ContinuousBatchingPipeline(
+                    str(self._graph.parent), tokenizer, self._scheduler, "CPU", **self._properties, **way
+                )
+                for way in ways
+            ]
+        except RuntimeError as error:
+            raise RuntimeLoadError(f"OpenVINO cannot load {self._gguf}: {error}") from None
 
     def submit(self, number: int, job: Job) -> None:
         """Begin `job`."""
@@ -149,7 +168,9 @@ class OpenVinoBackend:
         pipeline = self._second if job.lookup and self._second else self._pipeline
         handle = pipeline.add_request(self._next_id, prompt, self._config(job))
         self._next_id += 1
-        self._running[number] = _Running(pipeline, handle, job.sampling.logprobs is not None)
+        self._running[number] = _Running(pipeline, handle, job.sampling.logprobs == 0)
+        if job.sampling.logprobs:
+            self._rivals.begin(number, job.prompt, job.sampling.logprobs)
 
     def step(self) -> list[Event]:
         """Move all jobs on by about one token."""
@@ -158,13 +179,21 @@ class OpenVinoBackend:
         events = []
         for number, running in list(self._running.items()):
             if event := self._read(number, running):
-                events.append(event)
+                if number in self._rivals:
+                    self._rivals.add(event)
+                else:
+                    events.append(event)
                 if event.finish or event.error:
                     del self._running[number]
-        return events
+        told = self._rivals.step(idle=not self._running)
+        for event in told:
+            if event.error:
+                self.cancel(event.job)
+        return events + told
 
     def cancel(self, number: int) -> None:
         """Forget a job; its cache is free after the next step."""
+        self._rivals.forget(number)
         if running := self._running.pop(number, None):
             running.handle.cancel()
             if all(other.pipeline is not running.pipeline for other in self._running.values()):
@@ -178,7 +207,9 @@ class OpenVinoBackend:
             self._closed = True
         if self._loading is not None:
             self._loading.join()
+        self._rivals.close()
         self._pipeline = self._second = None
+        self._folder.cleanup()
 
     def _read(self, number: int, running: _Running) -> Event | None:
         tokens: list[int] = []
@@ -213,7 +244,7 @@ class OpenVinoBackend:
                 config.top_k = sampling.top_k
         if job.lookup and self._second:
             config.num_assistant_tokens, config.max_ngram_size = GUESSED, LONGEST
-        config.logprobs = int(sampling.logprobs is not None)
+        config.logprobs = int(sampling.logprobs == 0)
         if job.grammar:
             config.structured_output_config = self._structure(job.grammar)
         return config

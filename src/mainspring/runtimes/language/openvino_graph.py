@@ -11,6 +11,10 @@ transformers on the same file):
   position; and those that Llama 3 scales (`rope_freqs.weight`) are not scaled at all. Here they are computed anew.
 
 Types that keep no least value (F16, Q8_0, Q4_0, Q6_K) are read exactly as it is.
+
+A third thing is mended that is the sampler's: presence and frequency penalties are taken from a logit that is positive,
+and added to one that is negative (`logit_transformers.hpp`). So the graph's logits are positive: the least of them, and
+what both penalties may take, are added to all, which no probability notices.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from mainspring.weights.llama_family import ROPE_FACTORS, rotary_heads, to_halve
 
 GRAPH = "openvino_model.xml"
 _BLOCK = 32  # weights with one scale
+_LEAST_LOGIT = 4.0  # more than a presence penalty takes: the frequency penalty looks at the sign after it
 _KEYS_AND_VALUES = 2  # blocks of the cache: as few as the pipeline takes, for nothing is generated
 
 
@@ -70,6 +75,7 @@ def write_graph(gguf: Path, folder: Path) -> Path:
         graph = openvino.Core().read_model(str(link.with_name(GRAPH)))
         _mend_offsets(graph, header)
         _mend_frequencies(graph, header)
+        _lift_logits(graph)
         openvino.save_model(graph, str(folder / GRAPH), compress_to_fp16=False)
     return folder / GRAPH
 
@@ -176,6 +182,19 @@ def _mend_frequencies(graph: Any, header: Header) -> None:
             raise RuntimeLoadError(f"OpenVINO's graph of {header.path} turns positions by {shape} frequencies")
         node.input(0).replace_source_output(opset13.constant(frequencies.reshape(shape)).output(0))
         return
+
+
+def _lift_logits(graph: Any) -> None:
+    """Make them positive, in 32 bits: a constant would go into the multiplication before, and be rounded with it."""
+    from openvino import opset13
+
+    result = graph.output("logits").get_node()
+    logits = result.input_value(0)
+    least = opset13.reduce_min(logits, opset13.constant(np.array([-1])), keep_dims=True)
+    lifted = opset13.add(logits, opset13.subtract(opset13.constant(np.float32(_LEAST_LOGIT)), least))
+    logits.get_tensor().set_names(set())
+    lifted.output(0).get_tensor().set_names({"logits"})
+    result.input(0).replace_source_output(lifted.output(0))
 
 
 def _frequencies(header: Header) -> np.ndarray:

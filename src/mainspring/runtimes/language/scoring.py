@@ -17,6 +17,7 @@ import numpy as np
 from mainspring.errors import require
 from mainspring.runtimes.language.openvino import PROPERTIES
 from mainspring.runtimes.language.openvino_graph import write_graph
+from mainspring.runtimes.language.openvino_rivals import log_softmax
 from mainspring.runtimes.language.settings import Precision
 
 
@@ -60,10 +61,4 @@ class Scorer:
                     "beam_idx": np.zeros(1, np.int32),
                 }
             )
-            yield _log_softmax(request.get_tensor("logits").data[0])
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits.astype(np.float32)
-    shifted -= shifted.max(-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+            yield log_softmax(request.get_tensor("logits").data[0])

@@ -89,6 +89,10 @@ class Rules:
             raise refused("it refers to itself in a way that no finite answer fits", place)
         return node
 
+    def unlike(self, texts: list[str], first: Chars) -> Node:
+        """See `gbnf.unlike`."""
+        return gbnf.unlike(texts, first, self._rules)
+
     def text(self, root: Node) -> str:
         """The whole grammar, in GBNF."""
         return gbnf.write(root, self._rules)

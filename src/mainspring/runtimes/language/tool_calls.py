@@ -4,7 +4,8 @@ Two ways to write a call, each that of a family of models:
 
 - Hermes, which Qwen took over and which is the default: `<tool_call>{"name": …, "arguments": {…}}</tool_call>`, any
   number of them. (NousResearch, Hermes-Function-Calling.)
-- Llama 3: the answer is nothing but `{"name": …, "parameters": {…}}`.
+- Llama 3: the answer is nothing but `{"name": …, "parameters": {…}}`. No mark tells such an answer from another one, so
+  one that begins as a call of a known function is a call.
 
 If the chat template has no place for tools, they go into the system message, in Hermes' words. A call is read while it
 is written: first the name, then the arguments as they come.
@@ -18,12 +19,14 @@ from typing import Any, Literal
 
 from mainspring.errors import UnsupportedError
 from mainspring.runtimes.language.backend import Grammar
-from mainspring.runtimes.language.gbnf import Node, Repeat, Text, either, sequence
+from mainspring.runtimes.language.gbnf import Chars, Node, Repeat, Text, either, optional, sequence
 from mainspring.runtimes.language.protocol import Message
 from mainspring.runtimes.language.structures import Rules
 
 Style = Literal["hermes", "llama"]
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
+PYTHON_TAG = "<|python_tag|>"  # what Llama 3.1 may begin a call with
+_SPACE = Chars(tuple((ord(character), ord(character)) for character in "\t\n\r "))
 
 _INSTRUCTIONS = """# Tools
 
@@ -127,14 +130,13 @@ class Calls:
         self._rules = rules
         self._several = several
         arguments = "arguments" if style == "hermes" else "parameters"
+        self._heads = [
+            f'{{"name": {json.dumps(function.name, ensure_ascii=False)}, "{arguments}": ' for function in functions
+        ]
         self._call = either(
             *(
-                sequence(
-                    Text(f'{{"name": {json.dumps(function.name, ensure_ascii=False)}, "{arguments}": '),
-                    self._arguments(function, f"tools[{at}].function.parameters"),
-                    Text("}"),
-                )
-                for at, function in enumerate(functions)
+                sequence(Text(head), self._arguments(function, f"tools[{at}].function.parameters"), Text("}"))
+                for at, (head, function) in enumerate(zip(self._heads, functions, strict=True))
             )
         )
 
@@ -154,8 +156,11 @@ class Calls:
         one = sequence(Text(f"{OPEN}\n"), self._call, Text(f"\n{CLOSE}"))
         return sequence(one, Repeat(sequence(Text("\n"), one), 0, most and 0))
 
-    def when_begun(self) -> Grammar | None:
-        """An answer in which calls, where they begin, are sound; None where nothing marks their beginning."""
+    def when_begun(self) -> Grammar:
+        """An answer in which calls, where they begin, are sound."""
         if self._style == "llama":
-            return None
+            free = self._rules.unlike([*self._heads, PYTHON_TAG], _SPACE)
+            space = Repeat(_SPACE, 0, None)
+            tag = optional(sequence(Text(PYTHON_TAG), space))
+            return Grammar(self._rules.text(sequence(space, tag, either(self.all(), free))))
         return Grammar(self._rules.text(sequence(Text("\n"), self._call, Text("\n"))), begin=OPEN, end=CLOSE)
