@@ -57,7 +57,8 @@ def load(project: Project, model: str, prompt: Prompt) -> Questions:
         DataError: the data cannot be read, a value is missing or of the wrong kind, or there are too few rows.
     """
     spec = project.prompt(model)
-    everything = read(project, model, texts=(*prompt.variables, spec.target))
+    is_json = isinstance(prompt.reading, Json)
+    everything = read(project, model, texts=(*prompt.variables, spec.target), nested=(spec.target,) if is_json else ())
     _check_names(project, model, prompt, everything)
     known = known_targets(everything, spec.target)
     table = everything if known.all() else everything.filter(pa.array(known))
