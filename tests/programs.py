@@ -135,11 +135,27 @@ def sort(messages: list[dict], choice: int) -> str:
     return "red"
 
 
+def reason(messages: list[dict], choice: int) -> str:
+    """Says "red", unless it is asked to reason, or shown how: then it knows, but the first that it says of every third
+    mail is wrong.
+    """
+    asked = messages[-1]["content"]
+    if asked.startswith("Therefore"):  # what is the answer?
+        return messages[-2]["content"].rpartition("Answer: ")[2]
+    shown = any("Answer:" in message["content"] for message in messages if message["role"] == "assistant")
+    if not shown and "step by step" not in asked:
+        return "red"
+    [word] = set(re.findall("|".join(COLOURS), asked))
+    number = int(re.findall(r"\d+", asked)[0])
+    colour = "green" if choice == 0 and number % 3 == 0 else COLOURS[word]
+    return f"It is about {word}.\nAnswer: {colour}"
+
+
 @contextmanager
-def engines(project: Project, *more: tuple[str, str]) -> Iterator[subprocess.Popen]:
-    """Engines for version 1 of both models, and for the versions `more`."""
+def engines(project: Project, *more: tuple[str, str], rule: str = "sort") -> Iterator[subprocess.Popen]:
+    """Engines for version 1 of both models, and for the versions `more`, which answer by the `rule` of that name."""
     sockets = [socket_path(project.state, *one) for one in (("desk", "1"), ("vectors", "1"), *more)]
-    command = [sys.executable, "-c", "import programs; programs.main()", *map(str, sockets)]
+    command = [sys.executable, "-c", "import programs; programs.main()", rule, *map(str, sockets)]
     process = subprocess.Popen(command, preexec_fn=in_child(), cwd=Path(__file__).parent)
     try:
         wait_until(lambda: all(short(socket).exists() for socket in sockets), "the engines")
@@ -153,7 +169,9 @@ def main() -> None:
     """Host the rule at each socket that is named."""
     from prompts.engines import RuleEngine
 
+    rule = {"sort": sort, "reason": reason}[sys.argv[1]]
+
     async def run() -> None:
-        await asyncio.gather(*(host.serve(RuleEngine(sort), Path(socket)) for socket in sys.argv[1:]))
+        await asyncio.gather(*(host.serve(RuleEngine(rule), Path(socket)) for socket in sys.argv[2:]))
 
     asyncio.run(run())

@@ -177,10 +177,12 @@ def test_the_command_line_answers_and_refuses(office):
     with OpenProject(project.folder).prompt("mail") as mail:
         for word, colour in COLOURS.items():
             assert [answer.value for answer in mail.answer([{"mail": word}])] == [colour]
-    for command in (["drift"], ["replay"], ["renew"]):
-        refused = runner.invoke(cli, [*command, "mail", *where])
-        assert isinstance(refused.exception, SpecError), (command, refused.output)
-        assert "is a prompt model" in str(refused.exception)
+    refused = runner.invoke(cli, ["replay", "mail", *where])
+    assert isinstance(refused.exception, SpecError), refused.output
+    assert "mail is a prompt model: a replay would fit it again and again" in str(refused.exception)
+    assert "no window is complete yet" in runner.invoke(cli, ["drift", "mail", *where]).output
+    renewed = json.loads(runner.invoke(cli, ["renew", "mail", "--json", *where]).stdout)["models"][0]
+    assert (renewed["outcome"], renewed["version"]) == ("unchanged", "1"), renewed
 
 
 def test_it_is_stale_when_what_it_asks_or_the_prompt_changes(tmp_path):
@@ -281,7 +283,8 @@ def test_without_its_engine_it_is_503_and_others_answer(tmp_path, office):
         ('model = "desk"', 'model = "mail"', "models.mail.model: 'mail' would ask 'mail' itself"),
         ('embeddings = "vectors"\n', "", "models.mail.strategies: 'nearest-examples' needs the key 'embeddings'"),
         ('embeddings = "vectors"', 'embeddings = "vectors"\ntools = ["x"]', "models.mail.tools: 'x' is not a model"),
-        ("holdout = 0.4", "holdout = 0.4\nmonitor = { rows = 50 }", "a prompt is neither monitored nor renewed yet"),
+        ("holdout = 0.4", 'renew = { rollout = "shadow" }', "a prompt has no shadows, for an answer is dear"),
+        ("holdout = 0.4", "renew = { budget = 2 }", "no ['budget'] in `renew`: a renewal of a prompt tries its"),
         ('"few-shot", "nearest', '"few-shots", "nearest', "did you mean 'few-shot'?"),
     ],
 )

@@ -17,11 +17,21 @@ from hypothesis import strategies as st
 
 from mainspring import spec
 from mainspring.data.canonical import TIME
-from mainspring.data.dataset import Dataset, load
+from mainspring.data.dataset import Dataset, load, with_live
 from mainspring.data.parsing import FROM_TEXT, MISSING, parse_text
 from mainspring.errors import DataError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_live_rows_take_the_form_of_the_data_unless_that_would_change_a_number():
+    rows = pa.table({"n": [1, 2], "m": [1, 2], "late": ["a", "b"]})
+    live = pa.table({"n": [3.0, None], "m": [2.5, 3.0]})
+    both = with_live(rows, live)
+    assert both.schema.types == [pa.int64(), pa.float64(), pa.string()]
+    assert both.to_pydict() == {"n": [1, 2, 3, None], "m": [1, 2, 2.5, 3], "late": ["a", "b", None, None]}
+    with pytest.raises(DataError, match="live rows have 'n' as string, which cannot be made int64"):
+        with_live(rows, pa.table({"n": ["x"]}))
 
 
 def test_take(load_table, customers):

@@ -33,6 +33,13 @@ def test_an_alarm_is_a_reason_and_knows_since_when():
     assert (found.reason, found.since) == ("size moved", 5)
 
 
+def test_a_new_champion_of_what_it_asks_is_a_reason_after_alarms():
+    found = due(POLICY, LIVE, [], [], NOW, "desk is now version 2")
+    assert (found.reason, found.since) == ("desk is now version 2", None)
+    assert due(POLICY, LIVE, [], [alarm()], NOW, "desk is now version 2").reason == "size moved"
+    assert due(POLICY, LIVE, [renewal(timedelta(minutes=59))], [], NOW, "desk is now version 2") is None
+
+
 def test_alarms_may_be_no_reason():
     assert due(RenewSpec(on_alarm=False), LIVE, [], [alarm()], NOW) is None
 

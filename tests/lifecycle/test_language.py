@@ -171,7 +171,7 @@ def test_commands_tell_of_language_models(folder, fitted):
     assert "agreement" in status.output
     told = history.read(folder / ".mainspring", "desk")
     assert [event.kind for event in told] == ["fit", "promote"]
-    for command, possible in (("replay", "evaluate"), ("drift", "evaluate"), ("renew", "fit")):
+    for command, possible in (("replay", "evaluate"), ("drift", "evaluate")):
         refused = runner.invoke(cli, [command, "desk", "--project", str(folder)])
         assert isinstance(refused.exception, SpecError), (command, refused.output)
         assert "desk is a chat model" in str(refused.exception)

@@ -16,6 +16,7 @@ from mainspring.cli import cli
 from mainspring.errors import DataError, SpecError
 from mainspring.lifecycle import language_questions, trials
 from mainspring.lifecycle.fit import fit
+from mainspring.lifecycle.renew import renew
 from mainspring.monitoring import segments
 from mainspring.monitoring.segments import Load, SegmentWriter, TrafficFrame
 from mainspring.registry import desired, versions
@@ -110,8 +111,19 @@ def test_a_better_version_is_tried_with_a_share_of_the_traffic_first(project, er
     writer.close()
     judgement = trials.look(declared, "sums")
     assert judgement.decision == ("promote" if champion == "2" else "roll back"), judgement.reason
+    assert ("; its errors alone were compared" in judgement.reason) == (champion == "2")  # it takes no labels
     assert desired.read(declared.state).champion("sums") == champion
     assert len(desired.read(declared.state).models["sums"].routes) == 1
+
+
+def test_a_renewal_makes_it_anew_where_its_weights_are_others(project):
+    more = JUDGED + '\nrenew = { every = "1d", cooldown = "1h" }'
+    same = renew(project("odd", more), "sums", reason="1 day has passed")
+    assert (same.outcome, same.version) == ("unchanged", "1")
+    assert "all that it is made of is as it was for version 1" in same.message
+    better = renew(project("always", more), "sums", reason="by hand")
+    assert (better.outcome, better.version) == ("promoted", "2"), better.message
+    assert better.verdict["comparison"]["rows"] == 40
 
 
 def test_the_gate_is_the_specs(project):
@@ -181,7 +193,7 @@ def test_answers_are_read_as_the_metric_needs(project, metric, right, answer, sc
     [
         ('data = "sums.jsonl"', "together with `target`"),
         ('renew = { rollout = "shadow" }', "a language model has no shadows"),
-        ('renew = { every = "1d" }', r"a language model is not renewed; found \['every'\]"),
+        ('renew = { data = "window", window = "1d" }', r"no \['data', 'window'\] in `renew`: a language model learns"),
         ('metric = "numeric"', "`query` and `metric` together with `data`"),
     ],
 )

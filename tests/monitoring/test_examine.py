@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control
 
-from mainspring.monitoring.examine import Examination, benjamini_hochberg, examine, examine_labelled, judge
+from mainspring.monitoring.examine import LABELLED, Examination, benjamini_hochberg, examine, judge
 from mainspring.monitoring.observations import Finding, Rows, WindowReport
 from mainspring.runtimes.onnx import Outputs
 from mainspring.spec import MonitorSpec
@@ -117,7 +117,7 @@ def test_no_rows_at_all(reference, schema, make_rows):
 
 def test_labels_that_came_later_are_looked_at_alone(make_rows, reference, schema):
     rows = make_rows(shift=0.8, labelled=True)
-    found = examine_labelled(reference, schema, rows, SETTINGS, "7")
+    found = examine(reference, schema, rows, SETTINGS, "7", LABELLED)
     assert [one.subject for one in found.findings] == ["label", "performance"]
     alike = [one for one in examine(reference, schema, rows, SETTINGS, "7").findings if one.subject == "performance"]
     assert found.findings[1].effect == alike[0].effect

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mainspring import spec
-from mainspring.cli.options import json_option, print_json, project_option, require_table
+from mainspring.cli.options import json_option, print_json, project_option, require_rows
 from mainspring.errors import require
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ def drift(model: str, everything: bool, folder: Path, as_json: bool) -> None:
     """Show how live traffic differs from what MODEL was fitted on: alarms, and the newest window's findings."""
     project = spec.load(folder)
     instead = (
-        "and drift is looked for in tables: what traffic is like is in the gateway's /metrics and the prediction log, "
+        "and drift is looked for in rows: what traffic is like is in the gateway's /metrics and the prediction log, "
         f"what its versions are worth in `mainspring evaluate {model}`"
     )
-    require_table(project, model, instead)
+    require_rows(project, model, instead)
     require("pyarrow", "tabular")
     from rich.console import Console
 
@@ -44,7 +44,7 @@ def drift(model: str, everything: bool, folder: Path, as_json: bool) -> None:
         return
     console = Console(highlight=False)
     if not reports:
-        window = project.tables[model].monitor.window
+        window = project.models[model].monitor.window
         needed = f"{window.rows:,} predictions" if window.rows else f"{window.seconds:,.0f} s of traffic"
         console.print(f"{model}: no window is complete yet; the first needs {needed} (see `mainspring status`)")
         return

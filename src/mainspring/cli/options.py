@@ -26,11 +26,11 @@ project_option: Callable[..., Any] = click.option(
 json_option: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 
 
-def require_table(project: Project, model: str, instead: str) -> None:
-    """SpecError where `model` is not of a table; of a language model it says what is possible `instead`."""
-    if model in project.languages:
-        raise SpecError(f"{model} is a {project.languages[model].task} model, {instead}")
-    project.table(model)
+def require_rows(project: Project, model: str, instead: str) -> None:
+    """SpecError where `model` is not asked with rows; it says what is possible `instead`."""
+    task = project.model(model).task
+    if model not in project.of_rows:
+        raise SpecError(f"{model} is a {task} model, {instead}")
 
 
 def print_json(value: Any) -> None:

@@ -8,8 +8,9 @@ import click
 
 from mainspring import spec
 from mainspring.cli.fit import conclude, watcher
-from mainspring.cli.options import json_option, project_option, require_table
+from mainspring.cli.options import json_option, project_option
 from mainspring.errors import require
+from mainspring.spec.references import in_order
 
 
 @click.command()
@@ -24,29 +25,26 @@ def renew(
 ) -> None:
     """One turn of the loop: look for drift, fit a challenger, judge it, let it in if the gate says so.
 
-    Without MODELS, all that have a champion. It renews also where nothing has moved: you asked. The challenger is the
-    champion's recipe fitted anew, unless [models.MODEL.renew] says what to search.
+    Without MODELS, all that have a champion. It renews also where nothing has moved: you asked. The challenger of a
+    table is the champion's recipe fitted anew, unless [models.MODEL.renew] says what to search. A prompt is fitted as
+    ever, and a language model is made anew where its weights are others.
     """
     from rich.console import Console
 
     project = spec.load(folder)
     for model in models:
-        instead = (
-            "which learns nothing from new rows: where `base` or `remote` names another one, `mainspring fit "
-            f"{model}` makes a version of it and judges it"
-        )
-        require_table(project, model, instead)
+        project.model(model)
     require("sklearn", "tabular")
     from mainspring.lifecycle.monitor import alarms_now
     from mainspring.lifecycle.renew import renew as renew_model
     from mainspring.registry import desired
 
     told, results = watcher(Console(stderr=True, highlight=False)), []
-    live = [model for model in desired.read(project.state).models if model in project.tables]
+    live = [model for model in desired.read(project.state).models if model in project.models]
     if not (models or live):
-        click.echo("no model of a table has a champion: there is nothing to renew", err=True)
-    for model in models or live:
-        alarms = [] if reason else alarms_now(project, model)
+        click.echo("no model has a champion: there is nothing to renew", err=True)
+    for model in in_order(project.models, models or live):
+        alarms = alarms_now(project, model) if model in project.of_rows and not reason else []
         why = reason or (alarms[0].message if alarms else "by hand")
         changed = since if since is not None or not alarms else min(alarm.since for alarm in alarms)
         results.append(renew_model(project, model, reason=why, since=changed, search=search, watcher=told))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mainspring import spec
-from mainspring.cli.options import json_option, print_json, project_option, require_table
-from mainspring.errors import require
+from mainspring.cli.options import json_option, print_json, project_option, require_rows
+from mainspring.errors import SpecError, require
 
 if TYPE_CHECKING:
     from mainspring.lifecycle.replay_result import Replay
@@ -58,7 +58,10 @@ def replay(model: str, every: Any, start: int, label_delay: float, rows: int, fo
 
     project = spec.load(folder)
     instead = f"which has no dated history to be fitted on: `mainspring evaluate {model}` tells what is known of it"
-    require_table(project, model, instead)
+    require_rows(project, model, instead)
+    if model in project.prompts:
+        why = "a replay would fit it again and again, and ask the chat model all of its questions each time"
+        raise SpecError(f"{model} is a prompt model: {why}; what is known of it tells `mainspring evaluate {model}`")
     for module in ("sklearn", "skl2onnx", "matplotlib"):
         require(module, "tabular")
     from mainspring.lifecycle import replay as replaying

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mainspring.data.conform import conform
 from mainspring.data.conform import truth as conform_truth
@@ -74,7 +75,7 @@ def load(project: Project, model: str, live: pa.Table | None = None) -> Dataset:
     check_names(project, model, everything)
     fingerprint, old_rows = table_fingerprint(everything), everything.num_rows
     if live is not None and live.num_rows:
-        everything = pa.concat_tables([everything, _in_the_form_of(everything.schema, live)])
+        everything = with_live(everything, live)
     known = known_targets(everything, spec.target)
     table = everything if known.all() else everything.filter(pa.array(known))
     understanding = understand(project, model, table)
@@ -103,28 +104,39 @@ def load(project: Project, model: str, live: pa.Table | None = None) -> Dataset:
         live=np.flatnonzero(known) >= old_rows,
         notes=tuple(notes),
     )
-    again = _again(dataset)
+    again = again_in_live(dataset)
     return dataset.take(~again) if again.any() else dataset
 
 
-def _in_the_form_of(schema: pa.Schema, live: pa.Table) -> pa.Table:
-    """`live` with the columns and types of `schema`; a column that it lacks is missing in all its rows."""
-    columns = []
-    for field in schema:
+def with_live(everything: pa.Table, live: pa.Table) -> pa.Table:
+    """`everything` and then the rows of `live`, in its form; a column that these lack is missing in all of them.
+
+    Raises:
+        DataError: a column of `live` cannot be made what it is in the data.
+    """
+    columns: list[pa.ChunkedArray] = []
+    for field in everything.schema:
         if field.name not in live.column_names:
             columns.append(pa.nulls(live.num_rows, field.type))
             continue
         try:
-            columns.append(live[field.name].cast(field.type, safe=False))
+            columns.append(live[field.name].cast(_fitting(field.type, live[field.name]), safe=False))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             found = live[field.name].type
             raise DataError(
                 f"live rows have {field.name!r} as {found}, which cannot be made {field.type} as in the data: {error}"
             ) from None
-    return pa.table(columns, schema=schema)
+    return pa.concat_tables([everything, pa.table(columns, everything.column_names)], promote_options="permissive")
 
 
-def _again(dataset: Dataset) -> np.ndarray:
+def _fitting(type_: pa.DataType, live: pa.ChunkedArray) -> pa.DataType:
+    """The data's type, unless that is of whole numbers and some live ones are not whole."""
+    if pa.types.is_integer(type_) and pa.types.is_floating(live.type):
+        return type_ if pc.all(pc.equal(live, pc.floor(live))).as_py() in (True, None) else live.type
+    return type_
+
+
+def again_in_live(dataset: Dataset) -> np.ndarray:
     """Which live rows the data has, too: (n,) bool."""
     keys = dataset.hashes ^ mix(dataset.truth.astype(np.float64).view(np.uint64))
     if dataset.time is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.json
@@ -36,14 +38,16 @@ def inferred(path: Path) -> tuple[Kind, ...]:
     return FORMATS[format_of(path) or ""][1]
 
 
-def read_format(path: Path) -> pa.Table:
-    """The rows of one file, its strings not yet parsed.
+def read_format(path: Path, nested: Collection[str] = ()) -> pa.Table:
+    """The rows of one file, its strings not yet parsed. In JSON lines, lists and objects in the columns `nested` become
+    their JSON, as text.
 
     Raises:
         DataError: names the file, and the line where that is known.
     """
+    reader = FORMATS[format_of(path) or ""][0]
     try:
-        return FORMATS[format_of(path) or ""][0](path)
+        return _read_json_lines(path, nested) if reader is _read_json_lines else reader(path)
     except pa.ArrowInvalid as error:
         raise DataError(f"{path} cannot be read: {_first_line(error)}") from None
     except OSError as error:
@@ -116,9 +120,9 @@ def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             raise DataError(f"{path}, line {records.line_num}: {error}") from None
 
 
-def _read_json_lines(path: Path) -> pa.Table:
+def _read_json_lines(path: Path, nested: Collection[str] = ()) -> pa.Table:
     try:
-        with _stream(path) as stream:
+        with _nested_as_text(path, nested) if nested else _stream(path) as stream:
             table = pa.json.read_json(stream, pa.json.ReadOptions(block_size=_BLOCK))
     except pa.ArrowInvalid as error:
         _raise_json(path)
@@ -131,6 +135,27 @@ def _read_json_lines(path: Path) -> pa.Table:
                 "them as text (JSON in a string)"
             )
     return table
+
+
+def _nested_as_text(path: Path, names: Collection[str]) -> pa.NativeFile:
+    """The lines with the lists and objects of the columns `names` as text: Arrow would give all objects of a column the
+    same keys. Where a column has any, its other values but strings are text, too.
+    """
+    with _stream(path) as stream:
+        lines = [line for line in stream.read().removeprefix(codecs.BOM_UTF8).splitlines() if line.strip()]
+    decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+    try:
+        rows = [decoder.decode(line) for line in lines]
+    except msgspec.DecodeError:
+        _raise_json(path)
+        raise DataError(f"{path} cannot be read: expected one JSON object a line") from None
+    for name in names:
+        if any(bytes(row.get(name, b""))[:1] in (b"{", b"[") for row in rows):
+            for row in rows:
+                value = bytes(row.get(name, b"null"))
+                if value != b"null" and not value.startswith(b'"'):
+                    row[name] = msgspec.Raw(msgspec.json.encode(value.decode()))
+    return pa.BufferReader(b"\n".join(map(msgspec.json.encode, rows)))
 
 
 def _raise_json(path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pyarrow as pa
+from msgspec.json import encode as json_of
 
 from mainspring.data import databases, functions
 from mainspring.data.canonical import canonical
@@ -34,10 +35,10 @@ _KNOWN = f"{', '.join(FORMATS)}; the text formats also compressed, as .csv.gz"
 _DATABASE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def read(project: Project, model: str, texts: Iterable[str] = ()) -> pa.Table:
+def read(project: Project, model: str, texts: Iterable[str] = (), nested: Collection[str] = ()) -> pa.Table:
     """The data of `model` as a table of canonical types (see `canonical`), all rows and columns of it.
 
-    Strings in the columns `texts` are what they are, unless the spec says otherwise.
+    Strings in the columns `texts` are what they are, unless the spec says otherwise; `nested` as in `read_files`.
 
     Raises:
         SpecError: `data` or `query` names something that is not there.
@@ -48,7 +49,7 @@ def read(project: Project, model: str, texts: Iterable[str] = ()) -> pa.Table:
     if spec.time:
         kinds.setdefault(spec.time, "time")
     kinds = {**dict.fromkeys(texts, "text"), **kinds}
-    return read_named(project, model, spec.data, spec.query, kinds, spec.missing)
+    return read_named(project, model, spec.data, spec.query, kinds, spec.missing, nested)
 
 
 def read_named(
@@ -58,8 +59,9 @@ def read_named(
     query: str | None,
     kinds: Mapping[str, Kind],
     missing: Collection[str] | None = None,
+    nested: Collection[str] = (),
 ) -> pa.Table:
-    """As `read`, of what `data` and `query` of `model` name; `kinds` and `missing` as in `read_files`."""
+    """As `read`, of what `data` and `query` of `model` name; the rest as in `read_files`."""
     mistake = partial(project.mistake, ("models", model, "data"))
     data, secrets = _fill(named, mistake)
     if _DATABASE.match(data):
@@ -72,12 +74,16 @@ def read_named(
             ("models", model, "query"), f"goes with a database, as 'sqlite:///data.db'; found data = {named!r}"
         )
     if _FUNCTION.fullmatch(data) and not (project.folder / data).exists():
-        return _typed(functions.call(data, project.folder, mistake), data, FROM_TYPED, kinds, missing)
-    return read_files(_files(project.folder, data, mistake), kinds, missing)
+        given = functions.call(data, project.folder, mistake)
+        return _typed(_json_texts(given, nested), data, FROM_TYPED, kinds, missing)
+    return read_files(_files(project.folder, data, mistake), kinds, missing, nested)
 
 
 def read_files(
-    paths: Sequence[Path], kinds: Mapping[str, Kind] | None = None, missing: Collection[str] | None = None
+    paths: Sequence[Path],
+    kinds: Mapping[str, Kind] | None = None,
+    missing: Collection[str] | None = None,
+    nested: Collection[str] = (),
 ) -> pa.Table:
     """The rows of all `paths`, one file after the other, as one typed table.
 
@@ -86,6 +92,7 @@ def read_files(
         kinds: what is known of columns, so that nothing about them is guessed: the spec's `columns`, or for rows to
             predict, each feature's kind.
         missing: the marks for a missing value in place of the usual ones.
+        nested: columns that may hold lists and objects, which become their JSON, as text.
 
     Raises:
         DataError: names the file, and the line or columns that are wrong.
@@ -93,7 +100,7 @@ def read_files(
     parts = []
     # Files of one format are joined before their text is parsed: a column is text in all of them or in none.
     for infer, same in groupby(sorted(paths, key=lambda path: -len(inferred(path))), key=inferred):
-        files = [(path, read_format(path)) for path in same]
+        files = [(path, _json_texts(read_format(path, nested), nested)) for path in same]
         joined = _concatenate(files)
         parts.append((files[0][0], _typed(joined, str(files[0][0]), infer, kinds or {}, missing)))
     return _concatenate(parts).combine_chunks()
@@ -107,6 +114,15 @@ def _typed(
     if infer is not FROM_TEXT:  # whose dictionaries of strings are what parsing works on
         table = canonical(table, source)
     return canonical(parse_text(table, infer, kinds, missing), source)
+
+
+def _json_texts(table: pa.Table, nested: Collection[str]) -> pa.Table:
+    """The lists and structs of the columns `nested` as JSON; a field of a struct that has no value is null in it."""
+    for place, name in enumerate(table.column_names):
+        if name in nested and pa.types.is_nested(table[name].type):
+            texts = [None if value is None else json_of(value).decode() for value in table[name].to_pylist()]
+            table = table.set_column(place, name, pa.array(texts, pa.string()))
+    return table
 
 
 def _concatenate(files: Sequence[tuple[Path, pa.Table]]) -> pa.Table:

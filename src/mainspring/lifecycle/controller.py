@@ -20,7 +20,7 @@ from functools import partial
 
 from mainspring.errors import BusyError, MainspringError
 from mainspring.files import lock
-from mainspring.lifecycle import promote, trials
+from mainspring.lifecycle import fit, lineage, promote, trials
 from mainspring.lifecycle.due import due
 from mainspring.lifecycle.monitor import Monitor
 from mainspring.monitoring import rotation
@@ -55,7 +55,7 @@ class Controller:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._monitors = {name: Monitor(project, name) for name in project.tables}
+        self._monitors = {name: Monitor(project, name) for name in project.of_rows}
         self._renewals: dict[str, subprocess.Popen[bytes]] = {}
         self._rotated = 0.0
         self._judged: dict[str, float] = {}
@@ -87,8 +87,7 @@ class Controller:
         for model in self._project.models:
             self._safely(f"the history of {model}", partial(promote.complete, self._project, model))
             self._safely(f"the trial of {model}", partial(self._judge, model))
-        for model in self._project.tables:
-            if self._project.log.enabled:
+            if model in self._monitors and self._project.log.enabled:
                 self._safely(f"the monitoring of {model}", partial(self._monitor, model))
             self._safely(f"the renewal of {model}", partial(self._renew, model))
 
@@ -110,8 +109,14 @@ class Controller:
         if live is None or self._is_renewing(model):
             return
         policy, events = self._project.models[model].renew, history.read(self._project.state, model)
-        found = due(policy, live, events, self._alarms.get(model, []), datetime.now(UTC))
+        outdated = lineage.outdated(self._project, model, live.champion)
+        found = due(policy, live, events, self._alarms.get(model, []), datetime.now(UTC), outdated)
         if found:
+            try:
+                with fit.only_fit(self._project, model):
+                    pass
+            except BusyError:  # it may be the one that makes a renewal needless
+                return
             _log.warning("%s is renewed: %s", model, found.reason)
             self._renewals[model] = _start_renewal(self._project, model, found.reason, found.since)
 

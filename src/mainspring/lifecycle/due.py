@@ -1,4 +1,6 @@
-"""When a renewal is due: an alarm or the schedule asks for it, and the cooldown and the day's budget allow it."""
+"""When a renewal is due: an alarm, a new champion of a model that it asks, or the schedule calls for it, and the
+cooldown and the day's budget allow it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,12 @@ class Due:
 
 
 def due(
-    policy: RenewSpec, live: DesiredModel, events: Sequence[Event], alarms: Sequence[Alarm], now: datetime
+    policy: RenewSpec,
+    live: DesiredModel,
+    events: Sequence[Event],
+    alarms: Sequence[Alarm],
+    now: datetime,
+    outdated: str | None = None,
 ) -> Due | None:
     """Whether a renewal is due now, or None.
 
@@ -33,6 +40,7 @@ def due(
         events: the model's history.
         alarms: those that hold, what matters most first.
         now: the time, with its zone.
+        outdated: which model that it asks has another champion than it was fitted with, if one has.
     """
     if live.shadow is not None or len(live.routes) > 1:
         return None
@@ -43,6 +51,8 @@ def due(
         return None
     if alarms and policy.on_alarm:
         return Due(alarms[0].message, min(alarm.since for alarm in alarms))
+    if outdated:
+        return Due(outdated)
     if policy.every is not None:
         last = max([*renewals, datetime.fromisoformat(live.since)])
         if now - last >= timedelta(seconds=policy.every):

@@ -5,8 +5,10 @@ of the prediction alone, without reading and writing, so that it looks faster th
 promotion, the champion before is asked again for the rows that have come and have their label; its errors and durations
 are those from before the promotion.
 
-Of a language model, and of a prompt program, only the errors count: how long it takes is a matter of how much it says,
-or how much it asks. What a prompt costs stands beside the gate's verdict.
+Of a language model, and of a prompt program, no durations count: how long it takes is a matter of how much it says, or
+how much it asks. What a prompt costs stands beside the gate's verdict. A canary of a prompt has its losses, one less
+the score, where right answers came by feedback; after a promotion the prompt before is not asked again, for that costs.
+A language model is told no right answers.
 
 Only tallies are kept: `rollout.judge` needs no more.
 """
@@ -97,6 +99,12 @@ def collect(project: Project, model: str, since: int, champion: str, challenger:
     other_side = _side(log.traffic(project, model, challenger, since, now))
     if model not in project.tables:
         one_side, other_side = (replace(side, log_seconds=Moments()) for side in (one_side, other_side))
+        if model in project.prompts and kind == "canary":
+            names = (champion, challenger)
+            one_side, other_side = (
+                replace(side, loss=_loss_of_prompt(project, model, name, since))
+                for side, name in zip((one_side, other_side), names, strict=True)
+            )
         return Evidence(kind, one_side, other_side, elapsed=(now - since) / 1e6)
     tried = versions.load(project.state, model, challenger)
     metric = tried.manifest.metric
@@ -140,6 +148,14 @@ def collect(project: Project, model: str, since: int, champion: str, challenger:
         paired_loss=_paired_loss(*pair) if pair else None,
         agreement=_agreement(*pair) if pair else None,
     )
+
+
+def _loss_of_prompt(project: Project, model: str, name: str, since: int) -> Moments:
+    from mainspring.lifecycle.prompt_log import ProgramLog
+    from mainspring.monitoring.answers import SCORE
+
+    found = ProgramLog(project, versions.load(project.state, model, name)).read(since=since, limit=MOST_ROWS)
+    return _by_request(found.ids, 1.0 - found.rows.columns[SCORE])
 
 
 def _side(loads: list[Load]) -> Side:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from mainspring.errors import MainspringError, RegistryError
 from mainspring.files import lock
@@ -31,10 +32,15 @@ def fit(
     return [_fit_safely(project, name, force, watcher or Watcher()) for name in chosen]
 
 
+def only_fit(project: Project, model: str) -> AbstractContextManager[None]:
+    """One fit or renewal of a model at a time; BusyError while there is another."""
+    return lock(versions.models_folder(project.state, model) / ".fit.lock", what=f"a fit of {model}")
+
+
 def _fit_safely(project: Project, model: str, force: bool, watcher: Watcher) -> Result:
     began = time.perf_counter()
     try:
-        with lock(versions.models_folder(project.state, model) / ".fit.lock", what=f"a fit of {model}"):
+        with only_fit(project, model):
             return _fit(project, model, force, watcher, began)
     except (MainspringError, OSError) as error:  # a full disk, say, which need not be full for the next model
         return Result(model, "failed", None, str(error), time.perf_counter() - began)
@@ -109,8 +115,9 @@ def _unchanged(project: Project, version: Version, began: float) -> Result:
 
 def _conclude(project: Project, version: Version, store: tracking.Tracking | None, seconds: float) -> Result:
     manifest = version.manifest
-    # A table's challenger is tried in live traffic by a renewal. A language model has none: its fit takes the place.
-    if manifest.model in project.languages and desired.read(project.state).champion(manifest.model) is not None:
+    # A table's challenger is tried in live traffic by a renewal. What a language model or a prompt changes with is a
+    # person's work as a rule, not rows that came: their fits are tried, too.
+    if manifest.model not in project.tables and desired.read(project.state).champion(manifest.model) is not None:
         return let_in(project, version, store, seconds)
     if manifest.verdict["decision"] == "promote":
         promote.promote(project, manifest.model, version.name, reason=manifest.verdict["reason"], watched=True)

@@ -1,7 +1,8 @@
 """Questions with known answers, by which a language model's version is judged: read, asked, scored.
 
-A row has a `question`, or `messages` as JSON, and the right answer in the column that the spec calls `target`. Nothing
-is learned from them, so every version is judged by all of them.
+A row has a `question`, or `messages`, and the right answer in the column that the spec calls `target`. Messages, and an
+answer that is an object or a list, may be values of JSON lines or Parquet, or texts that have them as JSON. Nothing is
+learned from questions, so every version is judged by all of them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mainspring.prompts.metrics import METRICS
 from mainspring.prompts.model import LanguageModel
 from mainspring.prompts.reading import Choice, Json, Number, Reading, Text
 from mainspring.runtimes.language.protocol import Engine, Generate, Message, Sampling
+from mainspring.schema import Kind
 from mainspring.spec import AnsweringSpec, Project
 
 if TYPE_CHECKING:
@@ -76,9 +78,8 @@ def load(project: Project, model: str, spec: AnsweringSpec) -> Questions:
 
     assert spec.data is not None
     assert spec.target is not None
-    table = read_named(
-        project, model, spec.data, spec.query, dict.fromkeys((_QUESTION, _MESSAGES, spec.target), "text")
-    )
+    texts: dict[str, Kind] = dict.fromkeys((_QUESTION, _MESSAGES, spec.target), "text")
+    table = read_named(project, model, spec.data, spec.query, texts, nested=(_MESSAGES, spec.target))
     if spec.target not in table.column_names:
         there = ", ".join(table.column_names)
         raise project.mistake(
@@ -90,6 +91,8 @@ def load(project: Project, model: str, spec: AnsweringSpec) -> Questions:
         raise DataError(f"the data of {model} has no row with a value of {spec.target}: there is nothing to judge by")
     metric = spec.metric or "exact_match"
     requests = _requests(project, model, spec, table, known)
+    if metric == "exact_match" and (values := _json_values([answers[place] for place in known])):
+        return Questions(tuple(requests), values, Json({}), metric, len(answers) - len(known))
     expected = [_expected(metric, answers[place], place + 1, spec.target) for place in known]
     return Questions(tuple(requests), tuple(expected), _reading(metric, expected), metric, len(answers) - len(known))
 
@@ -120,15 +123,25 @@ def _requests(
 
 def _messages(found: Any, row: int) -> list[Message]:
     try:
-        messages = msgspec.json.decode(found) if isinstance(found, str) else found
+        messages = msgspec.json.decode(str(found), type=list[dict[str, str | None]])
         if not messages:
             raise msgspec.ValidationError("it is empty")
-        return msgspec.convert(messages, list[dict[str, str]])
+        # In Parquet all messages have the same fields; one that has no value in a message is none of it.
+        return [{name: text for name, text in message.items() if text is not None} for message in messages]
     except msgspec.DecodeError as error:
         raise DataError(
             f"{_MESSAGES} of row {row} of the questions: expected a list of messages such as "
             f'[{{"role": "user", "content": "…"}}]; {error}'
         ) from None
+
+
+def _json_values(answers: Sequence[Any]) -> tuple[Any, ...]:
+    """The answers, where all are objects or lists in JSON; else nothing."""
+    try:
+        values = tuple(msgspec.json.decode(answer) for answer in answers)
+    except (TypeError, msgspec.DecodeError):
+        return ()
+    return values if all(isinstance(value, dict | list) for value in values) else ()
 
 
 def _expected(metric: str, answer: Any, row: int, target: str) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import mainspring
+from mainspring.registry import desired, versions
 from mainspring.registry.versions import Lineage, Version
 from mainspring.spec import LanguageSpec, ModelSpec, Project, PromptSpec
 
@@ -55,6 +56,25 @@ def fingerprint(project: Project, model: str, data: str) -> Fingerprint:
         _digest(_fitted_part(spec).encode()),
         _digest(_own_code(_parts(spec)), _users_code(project, spec)),
     )
+
+
+def outdated(project: Project, model: str, champion: str) -> str | None:
+    """Which model that `model` asks has another champion than any version of it was fitted with; None if none has.
+
+    Raises:
+        RegistryError: a version is damaged.
+    """
+    uses = project.models[model].uses
+    if not uses:
+        return None
+    live = desired.read(project.state)
+    now = {name: version for name in uses if (version := live.champion(name))}
+    before = versions.load(project.state, model, champion).manifest.lineage.uses
+    if len(now) < len(uses) or now == before:
+        return None
+    if any(version.manifest.lineage.uses == now for version in versions.load_all(project.state, model)):
+        return None
+    return "; ".join(f"{name} is now version {now[name]}" for name in uses if before.get(name) != now[name])
 
 
 def _libraries() -> dict[str, str]:

@@ -23,13 +23,13 @@ import numpy as np
 
 from mainspring.errors import BusyError
 from mainspring.files import lock, write_atomically
-from mainspring.monitoring import log, profiles, summary
+from mainspring.lifecycle.watched import Watched, watched
+from mainspring.monitoring import summary
 from mainspring.monitoring.alarms import Watch, WatchState
-from mainspring.monitoring.examine import examine, examine_labelled
+from mainspring.monitoring.examine import examine
 from mainspring.monitoring.observations import Alarm, Rows, WindowReport
-from mainspring.monitoring.privacy import Private, concealed_schema
 from mainspring.monitoring.summary import AlarmLine, Summary
-from mainspring.registry import desired, history, versions
+from mainspring.registry import desired, history
 from mainspring.spec import MonitorSpec, Project, Window
 
 MICROSECONDS = 1_000_000
@@ -66,7 +66,7 @@ class Monitor:
         self._project, self._model = project, model
         self._settings = project.models[model].monitor
         self.folder = summary.folder(project.state, model)
-        self._loaded: tuple[str, versions.Version, profiles.Reference] | None = None
+        self._watched: Watched | None = None
 
     def look(self, now: int | None = None) -> Turn:
         """Examine the windows that have become complete by `now` (microseconds since 1970 UTC; the clock's by default).
@@ -99,12 +99,10 @@ class Monitor:
     def _follow(
         self, progress: Progress, champion: str, now: int, *, labelled: bool
     ) -> tuple[Progress, list[WindowReport]]:
-        version, reference = self._reference(champion)
-        schema = concealed_schema(version.manifest.schema, Private.of(self._project, self._model))
-        logged = log.read(
-            self._project, self._model, schema, since=progress.until + 1, until=now - _SETTLE, version=champion
-        )
-        rows = logged.rows
+        if self._watched is None or self._watched.version != champion:
+            self._watched = watched(self._project, self._model, champion)
+        seen = self._watched
+        rows = seen.read(since=progress.until + 1, until=now - _SETTLE).rows
         if labelled:
             rows = take(rows, ~np.isnan(rows.truth))
         over = now - _SETTLE
@@ -115,21 +113,14 @@ class Monitor:
             until = end
             if not len(window):
                 continue
-            look = examine_labelled if labelled else examine
+            looks = seen.labelled if labelled else seen.everything
             if not labelled:  # the labels that have come by now are the other watch's
                 window = replace(window, truth=np.full(len(window), np.nan))
-            report = look(reference, schema, window, self._settings, champion)
+            report = examine(seen.reference, seen.schema, window, self._settings, champion, looks)
             reports.append(report)
             raised = watch.feed(report)
             self._note(champion, raised, watch.ended)
         return Progress(until, watch.state), reports
-
-    def _reference(self, champion: str) -> tuple[versions.Version, profiles.Reference]:
-        if self._loaded is None or self._loaded[0] != champion:
-            version = versions.load(self._project.state, self._model, champion)
-            version.verify()
-            self._loaded = champion, version, profiles.load(version)
-        return self._loaded[1:]
 
     def _note(self, champion: str, raised: list[Alarm], ended: list[Alarm]) -> None:
         """Into the history."""

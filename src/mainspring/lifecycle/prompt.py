@@ -23,10 +23,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 
 from mainspring import prompts
 from mainspring.data import splits
-from mainspring.lifecycle import champions, judge, lineage, prompt_page, questions
+from mainspring.lifecycle import champions, judge, lineage, prompt_log, prompt_page, questions
 from mainspring.lifecycle.progress import Prepared, Watcher
 from mainspring.lifecycle.prompt_champion import judged_champion
 from mainspring.lifecycle.prompt_report import PromptReport
@@ -38,6 +39,7 @@ from mainspring.lifecycle.prompt_verdict import (
     most_frequent_answer,
 )
 from mainspring.lifecycle.questions import Questions
+from mainspring.monitoring import profiles
 from mainspring.prompts import Prompt, fitting
 from mainspring.prompts.candidates import candidates, reasoned_by
 from mainspring.prompts.fitting import Candidate, Fitted, Trial
@@ -60,11 +62,17 @@ _EXAMPLES = 3
 
 
 @dataclass(frozen=True)
-class _Material:
+class Material:
+    """What a version is made from: the prompt as written, questions, the `metric`, the models that are asked with their
+    versions, the spec to fit by, and, of a renewal, how its questions were chosen.
+    """
+
     prompt: Prompt
     questions: Questions
     metric: str
-    uses: dict[str, str]  # the models that are asked, and their versions
+    uses: dict[str, str]
+    spec: PromptSpec
+    policy: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,16 +93,27 @@ def prepare(project: Project, model: str, watcher: Watcher) -> Prepared:
         DataError: the questions cannot be read, or do not fit the prompt.
         RegistryError: a model that it asks has no champion.
     """
+    material = read_material(project, model, watcher)
+    print_of_now = fingerprint(project, model, material)
+    return Prepared(print_of_now, lambda staged: make(project, model, material, print_of_now, staged, watcher))
+
+
+def read_material(project: Project, model: str, watcher: Watcher, live: pa.Table | None = None) -> Material:
+    """Read the prompt and its questions, and further ones of `live` traffic; raises as `prepare`."""
     watcher.step(model, "reading the prompt and its questions")
     spec, prompt = project.prompt(model), read_prompt(project, model)
-    found = questions.load(project, model, prompt)
+    found = questions.load(project, model, prompt, live)
     for note in found.dataset.notes:
         watcher.note(model, note)
-    material = _Material(prompt, found, _metric_of(project, model, prompt), champions.names_of(project, spec.uses))
-    parts = (found.dataset.fingerprint, prompts.dumps(prompt), *sorted(f"{k}={v}" for k, v in material.uses.items()))
-    identity = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    print_of_now = lineage.fingerprint(project, model, identity)
-    return Prepared(print_of_now, lambda staged: _make(project, model, material, print_of_now, staged, watcher))
+    uses = champions.names_of(project, spec.uses)
+    return Material(prompt, found, _metric_of(project, model, prompt), uses, spec)
+
+
+def fingerprint(project: Project, model: str, material: Material) -> lineage.Fingerprint:
+    """Of the data, the prompt and what it asks."""
+    uses = sorted(f"{name}={version}" for name, version in material.uses.items())
+    parts = (material.questions.dataset.fingerprint, prompts.dumps(material.prompt), *uses)
+    return lineage.fingerprint(project, model, hashlib.sha256("\0".join(parts).encode()).hexdigest())
 
 
 def read_prompt(project: Project, model: str) -> Prompt:
@@ -125,19 +144,22 @@ def _metric_of(project: Project, model: str, prompt: Prompt) -> str:
     return metric
 
 
-def _make(
+def make(
     project: Project,
     model: str,
-    material: _Material,
+    material: Material,
     print_of_now: lineage.Fingerprint,
     staged: Path,
     watcher: Watcher,
 ) -> Version:
     """Search, judge, write down, publish."""
-    spec, dataset, began = project.prompt(model), material.questions.dataset, time.perf_counter()
+    spec, dataset, began = material.spec, material.questions.dataset, time.perf_counter()
     split = splits.divide(dataset, spec)
     held_out = split.is_holdout(dataset.table)
-    training, held = material.questions.take(~held_out), material.questions.take(held_out)
+    judged = held_out
+    if (held_out & dataset.live).sum() >= spec.monitor.rows:
+        judged = held_out & dataset.live  # what the world is like now
+    training, held = material.questions.take(~held_out), material.questions.take(judged)
     live = desired.read(project.state).champion(model)  # once: another may be promoted during a long fit
     outcome = asyncio.run(_search(project, model, material, training, held, live, watcher))
     trivial = Judgement(
@@ -170,6 +192,7 @@ def _make(
             fit_rows=len(training),
             holdout_rows=len(held),
             split=msgspec.to_builtins(split),
+            policy=material.policy,
             seed=spec.seed,
             uses=material.uses,
         ),
@@ -191,13 +214,15 @@ def _make(
     )
     (staged / versions.REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report)))
     (staged / versions.REPORT_PAGE).write_text(prompt_page.render(report), encoding="utf-8")
+    reference = prompt_log.reference(project, manifest, training, chosen, trivial.judged.score, spec.seed)
+    profiles.save(reference, staged)
     return versions.publish(staged, manifest)
 
 
 async def _search(
     project: Project,
     model: str,
-    material: _Material,
+    material: Material,
     training: Questions,
     held: Questions,
     live: str | None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 import msgspec
@@ -15,16 +14,14 @@ from mainspring.evaluation.scores import mean_score
 from mainspring.lifecycle import champions, judge, questions
 from mainspring.lifecycle.evaluate import Evaluation, chosen_version
 from mainspring.lifecycle.prompt_champion import judged_champion, load_prompt
+from mainspring.lifecycle.prompt_log import ProgramLog
 from mainspring.lifecycle.prompt_verdict import Judgement, against_champion
 from mainspring.lifecycle.questions import Questions
-from mainspring.monitoring import log
-from mainspring.monitoring.privacy import Private
+from mainspring.monitoring.answers import SCORE
 from mainspring.prompts import Prompt, fitting
 from mainspring.prompts.metrics import METRICS
-from mainspring.prompts.reading import Json, Number
 from mainspring.prompts.records import Uses
 from mainspring.registry.versions import REPORT_PAGE, Version
-from mainspring.schema import Column, Schema
 from mainspring.spec import Project
 
 
@@ -50,7 +47,7 @@ def evaluate(project: Project, model: str, version: str | None = None) -> Evalua
         champion=champion,
         metric=found.manifest.metric,
         rows=len(held),
-        metrics={**metrics, **_live(project, found, prompt)},
+        metrics={**metrics, **_live(project, found)},
         verdict=verdict,
         report=str(found.folder / REPORT_PAGE),
     )
@@ -72,27 +69,10 @@ async def _judge(
         return judgement, against_champion(champion, rival, judgement, project.prompt(model).gate)
 
 
-def _live(project: Project, found: Version, prompt: Prompt) -> dict[str, dict[str, Any]]:
+def _live(project: Project, found: Version) -> dict[str, dict[str, Any]]:
     """The score of this version's live answers, where at least two true ones have been told, and none is private."""
-    manifest = found.manifest
-    if "answer" in Private.of(project, manifest.model).rules:
-        return {}
-    logged = log.read(
-        project, manifest.model, Schema((Column("answer", "text"),), manifest.schema.target), version=found.name
-    )
-    metric = METRICS[manifest.metric]
-    answered = zip(logged.rows.columns["answer"].tolist(), logged.told.tolist(), strict=True)
-    scores = [metric(_value(answer, prompt), _value(truth, prompt)) for answer, truth in answered if truth is not None]
+    scores = ProgramLog(project, found).read().rows.columns[SCORE]
+    scores = scores[~np.isnan(scores)]
     if len(scores) < 2:
         return {}
-    return {f"{manifest.metric} of {len(scores):,} live answers": mean_score(np.array(scores)).as_dict()}
-
-
-def _value(told: Any, prompt: Prompt) -> Any:
-    """An answer as it was logged, or a label as it was told, as it is compared; None where there is none."""
-    if isinstance(prompt.reading, Json | Number) and isinstance(told, str):
-        try:
-            return json.loads(told)
-        except ValueError:
-            return None
-    return None if told == "" else told
+    return {f"{found.manifest.metric} of {len(scores):,} live answers": mean_score(scores).as_dict()}

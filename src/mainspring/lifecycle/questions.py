@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mainspring.data import conform
 from mainspring.data.canonical import TIME
-from mainspring.data.dataset import Dataset, row_groups, row_times
+from mainspring.data.dataset import Dataset, again_in_live, row_groups, row_times, with_live
 from mainspring.data.fingerprints import row_hashes, table_fingerprint
 from mainspring.data.kinds import MIN_ROWS, known_targets
 from mainspring.data.readers import read
@@ -49,16 +49,22 @@ class Questions:
         return Questions(self.dataset.take(places), tuple(self.asked[place] for place in places))
 
 
-def load(project: Project, model: str, prompt: Prompt) -> Questions:
+def load(project: Project, model: str, prompt: Prompt, live: pa.Table | None = None) -> Questions:
     """Read and check the questions of `model`. Rows without an answer are left out, and a note says so.
+
+    `live` has further ones, of live traffic whose right answer has come, as in `dataset.load`.
 
     Raises:
         SpecError: the spec names a column that is not there, or the prompt has a variable that is none.
         DataError: the data cannot be read, a value is missing or of the wrong kind, or there are too few rows.
     """
     spec = project.prompt(model)
-    everything = read(project, model, texts=(*prompt.variables, spec.target))
+    is_json = isinstance(prompt.reading, Json)
+    everything = read(project, model, texts=(*prompt.variables, spec.target), nested=(spec.target,) if is_json else ())
     _check_names(project, model, prompt, everything)
+    fingerprint, old_rows = table_fingerprint(everything), everything.num_rows
+    if live is not None and live.num_rows:
+        everything = with_live(everything, live)
     known = known_targets(everything, spec.target)
     table = everything if known.all() else everything.filter(pa.array(known))
     if table.num_rows < MIN_ROWS:
@@ -79,12 +85,13 @@ def load(project: Project, model: str, prompt: Prompt) -> Questions:
         group=row_groups(table, spec.group) if spec.group else None,
         hashes=row_hashes(columns, features),
         hashed=features,
-        fingerprint=table_fingerprint(everything),
-        live=np.zeros(table.num_rows, bool),
+        fingerprint=fingerprint,
+        live=np.flatnonzero(known) >= old_rows,
         notes=() if known.all() else (left_out,),
     )
     asked = zip(values_of(columns, schema), expected, strict=True)
-    return Questions(dataset, tuple(Question(values, answer) for values, answer in asked))
+    found = Questions(dataset, tuple(Question(values, answer) for values, answer in asked))
+    return found.take(~again_in_live(dataset)) if dataset.live.any() else found
 
 
 def _check_names(project: Project, model: str, prompt: Prompt, table: pa.Table) -> None:

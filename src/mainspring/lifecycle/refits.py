@@ -154,7 +154,7 @@ class History:
         found = terms(self.spec, self.times[known], changed=changed, seen_until=champion.split.seen_until)
         return self._remembered(now, found, None if found.search else champion)
 
-    def _remembered(self, now: int, found: Terms, champion: Fit | None) -> Fit:
+    def _remembered(self, now: int, found: Terms[TabularSpec], champion: Fit | None) -> Fit:
         # Champions differ in what they have seen, and so in the share to hold out; their recipes are one and the same
         # but for the rounds of boosting, which every fit finds anew.
         key = now, found.since, found.spec.holdout
@@ -163,7 +163,7 @@ class History:
             self.fits.append(self._made[key])
         return self._made[key]
 
-    def _fit(self, now: int, found: Terms, champion: Fit | None) -> Fit:
+    def _fit(self, now: int, found: Terms[TabularSpec], champion: Fit | None) -> Fit:
         began = time.perf_counter()
         places = self.known(now, found.since)
         if not len(places):

@@ -73,7 +73,7 @@ def judge(evidence: Evidence, spec: RenewSpec, gate: GateSpec) -> Judgement:
         reason = f"nothing against it was shown on {seen}; the trial lasts {duration(spec.trial)}"
         return Judgement(decision="go on", reason=reason, checks=checks)
     if requests >= FEWEST_REQUESTS:
-        reason = f"nothing against it was shown on {seen}; {_scores_in_words(checks[-1])}"
+        reason = f"nothing against it was shown on {seen}; {_scores_in_words(*checks[1:], evidence)}"
         if evidence.agreement is not None:
             reason += f"; the two agree on {evidence.agreement:.1%} of the rows"
         return Judgement(decision="promote", reason=reason, checks=checks)
@@ -141,7 +141,9 @@ def _in_words(check: Check, evidence: Evidence) -> str:
     )
 
 
-def _scores_in_words(loss: Check) -> str:
+def _scores_in_words(duration: Check, loss: Check, evidence: Evidence) -> str:
+    if evidence.paired_loss is None and evidence.challenger.loss is None:
+        return "its scores were not compared" if duration.value is not None else "its errors alone were compared"
     if loss.low is None:
         return f"too few labels came to compare the scores ({count(min(loss.challenger, loss.champion))})"
     return f"its loss differs by {number(loss.value)} on {count(loss.challenger)} labelled answers"

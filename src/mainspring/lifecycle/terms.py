@@ -14,18 +14,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from mainspring.lifecycle.periods import MICROSECONDS
-from mainspring.spec import RenewSpec, TabularSpec
+from mainspring.spec import DataSpec, RenewSpec
 
 LEAST_ROWS = 1000  # since a change, before which all history teaches more
 _ENOUGH_TO_JUDGE = 2000
 
 
+_Spec = TypeVar("_Spec", bound=DataSpec)
+
+
 @dataclass(frozen=True)
-class Terms:
+class Terms(Generic[_Spec]):
     """What a renewal works by.
 
     `since`: older rows are left out (microseconds since 1970 UTC; None: none is). `spec`: the model's, with the share
@@ -33,12 +37,12 @@ class Terms:
     """
 
     since: int | None
-    spec: TabularSpec
+    spec: _Spec
     search: bool
     notes: tuple[str, ...] = ()
 
 
-def terms(spec: TabularSpec, times: np.ndarray | None, *, changed: int | None, seen_until: int) -> Terms:
+def terms(spec: _Spec, times: np.ndarray | None, *, changed: int | None, seen_until: int) -> Terms[_Spec]:
     """The terms of a renewal now.
 
     Args:

@@ -19,22 +19,23 @@ from mainspring.monitoring.profiles import Reference
 from mainspring.schema import Schema
 from mainspring.spec import MonitorSpec
 
+LABELLED: tuple[type[Look], ...] = (Performance,)  # for rows whose labels came later: these and the metric alone
+EVERYTHING: tuple[type[Look], ...] = (Inputs, Answers, *LABELLED)
 
-def examine(reference: Reference, schema: Schema, rows: Rows, settings: MonitorSpec, version: str) -> WindowReport:
+
+def examine(
+    reference: Reference,
+    schema: Schema,
+    rows: Rows,
+    settings: MonitorSpec,
+    version: str,
+    looks: tuple[type[Look], ...] = EVERYTHING,
+) -> WindowReport:
     """Examine the window `rows`, answered by `version`, against that version's reference.
 
     Fewer rows than `settings.rows` are not judged: the report then has `enough` false, and no findings.
     """
-    examination = Examination(reference, schema, settings, version)
-    examination.add(rows)
-    return examination.report()
-
-
-def examine_labelled(
-    reference: Reference, schema: Schema, rows: Rows, settings: MonitorSpec, version: str
-) -> WindowReport:
-    """As `examine`, of the labels and the measured performance alone: for rows whose labels came later."""
-    examination = Examination(reference, schema, settings, version, looks=(Performance,))
+    examination = Examination(reference, schema, settings, version, looks=looks)
     examination.add(rows)
     return examination.report()
 
@@ -58,7 +59,7 @@ class Examination:
         settings: MonitorSpec,
         version: str,
         *,
-        looks: tuple[type[Look], ...] = (Inputs, Answers, Performance),
+        looks: tuple[type[Look], ...] = EVERYTHING,
     ) -> None:
         self._settings, self._version = settings, version
         self._looks = [look(reference, schema, settings) for look in looks]

@@ -128,18 +128,35 @@ def measured_finding(skill: Skill, truth: Array, predictions: Predictions) -> Fi
         now = measure(skill.metric, truth, predictions)
     except DataError:
         return None
-    return _finding("performance", "measured metric", skill, skill.measured, now, len(truth))
+    sign = metric_named(skill.metric).sign
+    return _finding("performance", "measured metric", skill, skill.measured, now, len(truth), sign)
+
+
+def measured_score(scores: Array) -> Measured:
+    """The mean of `scores`, (n,) from 0 to 1; its error as though one more were wrong and one right, for that none of
+    a few was wrong does not mean that none ever is.
+    """
+    return Measured(float(scores.mean()), float(np.std([*scores, 0.0, 1.0], ddof=1)) / len(scores) ** 0.5)
+
+
+def score_finding(skill: Skill, scores: Array) -> Finding:
+    """The mean score of labelled live answers, (n,), against that of the held-out questions."""
+    now = measured_score(scores)
+    return _finding("performance", "measured metric", skill, skill.measured, now, len(scores), sign=1)
 
 
 def estimated_finding(skill: Skill, predictions: Predictions) -> Finding | None:
     """The metric that live rows promise against what the held-out rows promised; None where there is no estimate."""
     if skill.estimated is None or (now := expect(skill.metric, predictions, skill.calibration)) is None:
         return None
-    return _finding("estimated", "confidence-based estimate", skill, skill.estimated, now, len(predictions.values))
+    rows, sign = len(predictions.values), metric_named(skill.metric).sign
+    return _finding("estimated", "confidence-based estimate", skill, skill.estimated, now, rows, sign)
 
 
-def _finding(subject: Subject, test: str, skill: Skill, reference: Measured, now: Measured, rows: int) -> Finding:
-    lost = metric_named(skill.metric).sign * (reference.value - now.value)
+def _finding(
+    subject: Subject, test: str, skill: Skill, reference: Measured, now: Measured, rows: int, sign: int
+) -> Finding:
+    lost = sign * (reference.value - now.value)
     error = float(np.hypot(reference.error, now.error))
     p_value = float(norm.sf(lost / error)) if error > 0 else float(lost <= 0)
     # A model hardly better than the baseline has no skill to lose a share of: then noise is the measure.

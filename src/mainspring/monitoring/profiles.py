@@ -108,22 +108,29 @@ def build(
         seed: which rows are kept as the sample.
     """
     columns = fit if len(fit_truth) else held_out
-    names = [column.name for column in schema.features]
-    shares = _shares_of_importance(importance, names)
-    inputs = {
+    answers = {name: describe(values) for name, values in output_columns(outputs, schema).items()}
+    rows = len(fit_truth) or len(truth)
+    skill = skill_of(schema, metric, outputs, truth, fit_truth)
+    labels = describe(truth_column(fit_truth if len(fit_truth) else truth, schema))
+    profile = Profile(rows, inputs_of(schema, columns, importance), answers, labels, skill)
+    return Reference(profile, sample_of(schema, columns, rows, seed))
+
+
+def inputs_of(schema: Schema, columns: Columns, importance: dict[str, float]) -> dict[str, ColumnProfile]:
+    """The profile of each input; `importance` as in `build`."""
+    shares = _shares_of_importance(importance, [column.name for column in schema.features])
+    return {
         column.name: msgspec.structs.replace(
             describe(watched(columns[column.name], column.kind)), importance=shares[column.name]
         )
         for column in schema.features
     }
-    answers = {name: describe(values) for name, values in output_columns(outputs, schema).items()}
-    rows = len(fit_truth) or len(truth)
-    skill = skill_of(schema, metric, outputs, truth, fit_truth)
-    labels = describe(truth_column(fit_truth if len(fit_truth) else truth, schema))
-    profile = Profile(rows, inputs, answers, labels, skill)
-    # Of the rows that the values of a column with very many were not chosen by.
+
+
+def sample_of(schema: Schema, columns: Columns, rows: int, seed: int) -> Columns:
+    """The inputs of some of so many `rows`: of those that the values of a column with very many were not chosen by."""
     some = np.sort(np.random.default_rng(seed).permutation(np.arange(1, rows, 2))[:SAMPLE_ROWS])
-    return Reference(profile, {name: columns[name][some] for name in names})
+    return {column.name: columns[column.name][some] for column in schema.features}
 
 
 def save(reference: Reference, folder: Path) -> None:

@@ -22,7 +22,9 @@ _TOLERANCE = 1e-6  # relative
 
 
 def exact_match(value: Any, expected: Any) -> float:
-    """Whether both are the same text, as SQuAD compares texts."""
+    """Whether both are the same text, as SQuAD compares texts; objects and lists are compared as JSON."""
+    if isinstance(expected, dict | list):
+        return json_equal(value, expected)
     return float(value is not None and _normalised(str(value)) == _normalised(str(expected)))
 
 

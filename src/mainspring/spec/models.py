@@ -110,6 +110,9 @@ class RenewSpec(Strict):
         return self
 
 
+_SEARCH = {"candidates", "budget"}  # of a renewal: of tables alone
+
+
 class ModelSpec(Strict):
     """What every task has."""
 
@@ -117,6 +120,11 @@ class ModelSpec(Strict):
     gate: GateSpec = GateSpec()
     monitor: MonitorSpec = MonitorSpec()
     renew: RenewSpec = RenewSpec()
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The other models that it asks, each once."""
+        return ()
 
 
 class DataSpec(ModelSpec):
@@ -188,13 +196,11 @@ class LanguageSpec(ModelSpec):
     private: Literal["drop", "hash"] | None = None
 
     @model_validator(mode="after")
-    def _is_not_renewed(self) -> LanguageSpec:
+    def _learns_nothing(self) -> LanguageSpec:
         if self.renew.rollout == "shadow":
             raise ValueError('`rollout = "canary"` or "full": a language model has no shadows, for an answer is dear')
-        if beside := sorted(self.renew.model_fields_set - {"rollout", "share", "trial"}):
-            raise ValueError(
-                f"`rollout`, `share` and `trial` in `renew`: a language model is not renewed; found {beside}"
-            )
+        if beside := sorted(self.renew.model_fields_set & {"on_alarm", "data", "window", "feedback", *_SEARCH}):
+            raise ValueError(f"no {beside} in `renew`: a language model learns nothing from rows")
         return self
 
     @model_validator(mode="after")
@@ -263,9 +269,11 @@ class PromptSpec(DataSpec):
     tools: tuple[str, ...] = Field(default=(), strict=False)
 
     @model_validator(mode="after")
-    def _is_not_renewed(self) -> PromptSpec:
-        if beside := sorted({"monitor", "renew"} & self.model_fields_set):
-            raise ValueError(f"no {' and no '.join(map(repr, beside))}: a prompt is neither monitored nor renewed yet")
+    def _is_renewed_as_it_is_fitted(self) -> PromptSpec:
+        if self.renew.rollout == "shadow":
+            raise ValueError('`rollout = "canary"` or "full": a prompt has no shadows, for an answer is dear')
+        if beside := sorted(self.renew.model_fields_set & _SEARCH):
+            raise ValueError(f"no {beside} in `renew`: a renewal of a prompt tries its `strategies`")
         return self
 
     @property

@@ -107,6 +107,11 @@ class Project(Strict):
         """The prompt programs."""
         return {name: model for name, model in self.models.items() if isinstance(model, PromptSpec)}
 
+    @property
+    def of_rows(self) -> dict[str, DataSpec]:
+        """The models that learn from rows, and are asked with rows: of tables, and prompt programs."""
+        return {name: model for name, model in self.models.items() if isinstance(model, DataSpec)}
+
     def table(self, name: str) -> TabularSpec:
         """The model of a table called `name`; SpecError if there is none, or if it is of another kind."""
         found = self.model(name)
@@ -119,7 +124,7 @@ class Project(Strict):
         found = self.model(name)
         if isinstance(found, DataSpec):
             return found
-        there = _names({**self.tables, **self.prompts})
+        there = _names(self.of_rows)
         raise SpecError(f"{name} is a {found.task} model: this is for models of tables and prompts, {there}")
 
     def prompt(self, name: str) -> PromptSpec:

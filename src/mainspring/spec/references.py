@@ -24,8 +24,7 @@ def in_order(models: Mapping[str, ModelSpec], chosen: Collection[str]) -> list[s
     """`chosen`, each after those of them that it asks; otherwise as they come."""
 
     def depth(name: str) -> int:
-        spec = models[name]
-        return 1 + max(map(depth, spec.uses)) if isinstance(spec, PromptSpec) else 0
+        return 1 + max(map(depth, models[name].uses), default=-1)
 
     return sorted(chosen, key=depth)
 
@@ -70,6 +69,6 @@ def _asks(models: Mapping[str, ModelSpec], asking: str, asked: str) -> bool:
             continue
         seen.add(name)
         spec = models.get(name)
-        if isinstance(spec, PromptSpec):
+        if spec is not None:
             waiting += spec.uses
     return asked in seen - {asking}
