@@ -49,16 +49,21 @@ class Scorer:
 
         The row at place i tells what comes after the tokens up to i, that one included.
         """
-        request = self._core.compile_model(self._model, "CPU", PROPERTIES[precision]).create_infer_request()
-        for text in texts:
-            tokens = np.array([text], np.int64)
-            request.reset_state()
-            request.infer(
-                {
-                    "input_ids": tokens,
-                    "attention_mask": np.ones_like(tokens),
-                    "position_ids": np.arange(len(text), dtype=np.int64)[None],
-                    "beam_idx": np.zeros(1, np.int32),
-                }
-            )
-            yield log_softmax(request.get_tensor("logits").data[0])
+        return graph_logprobs(self._core.compile_model(self._model, "CPU", PROPERTIES[precision]), texts)
+
+
+def graph_logprobs(compiled: Any, texts: Iterable[list[int]]) -> Iterator[np.ndarray]:
+    """As `Scorer.logprobs`, of any language model's graph as OpenVINO GenAI reads it, compiled."""
+    request = compiled.create_infer_request()
+    for text in texts:
+        tokens = np.array([text], np.int64)
+        request.reset_state()
+        request.infer(
+            {
+                "input_ids": tokens,
+                "attention_mask": np.ones_like(tokens),
+                "position_ids": np.arange(len(text), dtype=np.int64)[None],
+                "beam_idx": np.zeros(1, np.int32),
+            }
+        )
+        yield log_softmax(request.get_tensor("logits").data[0])
