@@ -19,17 +19,19 @@ from mainspring.weights.gguf_weights import requantize
 
 def scored(graph, texts, precision="32-bit"):
     """For each text the log-probabilities of every next token, (length, vocabulary)."""
+    logits = (torch.from_numpy(logits_of(graph, text, precision)) for text in texts)
+    return [torch.log_softmax(each, -1).numpy() for each in logits]
+
+
+def logits_of(graph, text, precision):
+    """(length, vocabulary)."""
     import openvino
 
     request = openvino.Core().compile_model(str(graph), "CPU", PROPERTIES[precision]).create_infer_request()
-    found = []
-    for text in texts:
-        ids = np.array([text], np.int64)
-        feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "beam_idx": np.zeros(1, np.int32)}
-        request.reset_state()
-        request.infer(feeds | {"position_ids": np.arange(len(text))[None]})
-        found.append(torch.log_softmax(torch.from_numpy(request.get_tensor("logits").data[0].copy()), -1).numpy())
-    return found
+    ids = np.array([text], np.int64)
+    feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "beam_idx": np.zeros(1, np.int32)}
+    request.infer(feeds | {"position_ids": np.arange(len(text))[None]})
+    return request.get_tensor("logits").data[0].copy()
 
 
 def unmended(gguf, folder):
@@ -136,3 +138,17 @@ def test_positions_that_openvino_does_not_scale_are_refused(tmp_path):
     to_gguf.convert(made.folder, tmp_path / "model.gguf", "F16")
     with pytest.raises(RuntimeLoadError, match="'yarn'"):
         write_graph(tmp_path / "model.gguf", tmp_path)
+
+
+@pytest.mark.parametrize("type_", ["F16", "Q8_0"])
+def test_positive_logits_are_rounded_no_further_than_openvino_does(type_, tmp_path):
+    """And they are all positive, which its own are not. The text is short: later positions are mended, too."""
+    made = small_models.make("smollm 2", tmp_path)
+    to_gguf.convert(made.folder, tmp_path / "model.gguf", type_)
+    text = np.random.default_rng(0).integers(5, made.model.config.vocab_size - 5, 3).tolist()
+    own, lifted = unmended(tmp_path / "model.gguf", tmp_path / "own"), write_graph(tmp_path / "model.gguf", tmp_path)
+    for precision in ("8-bit", "16-bit"):
+        before, after = logits_of(own, text, precision), logits_of(lifted, text, precision)
+        assert before.min() < 0 < after.min()
+        moved = (after - before).reshape(len(text), -1)
+        assert np.ptp(moved, axis=-1).max() < 1e-4

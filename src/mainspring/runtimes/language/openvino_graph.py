@@ -13,8 +13,8 @@ transformers on the same file):
 Types that keep no least value (F16, Q8_0, Q4_0, Q6_K) are read exactly as it is.
 
 A third thing is mended that is the sampler's: presence and frequency penalties are taken from a logit that is positive,
-and added to one that is negative (`logit_transformers.hpp`). So the graph's logits are positive: the least of them, and
-what both penalties may take, are added to all, which no probability notices.
+and added to one that is negative (`logit_transformers.hpp`). So the graph's logits are positive: as much is added to
+all, which no probability notices.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from mainspring.weights.llama_family import ROPE_FACTORS, rotary_heads, to_halve
 GRAPH = "openvino_model.xml"
 _BLOCK = 32  # weights with one scale
 _LEAST_LOGIT = 4.0  # more than a presence penalty takes: the frequency penalty looks at the sign after it
+_ENOUGH = 128.0  # no token with a logit as far below zero is ever chosen
 _KEYS_AND_VALUES = 2  # blocks of the cache: as few as the pipeline takes, for nothing is generated
 
 
@@ -185,16 +186,33 @@ def _mend_frequencies(graph: Any, header: Header) -> None:
 
 
 def _lift_logits(graph: Any) -> None:
-    """Make them positive, in 32 bits: a constant would go into the multiplication before, and be rounded with it."""
+    """Make them positive, without rounding them any further than OpenVINO does by itself.
+
+    In 8-bit and 16-bit arithmetic a head of quantised weights gives 16 bits, to which a constant would be added before
+    they are rounded; so there it is one that depends on them, and comes after. A head of floats gives 32 bits, but to
+    an output alone, or to a constant.
+    """
     from openvino import opset13
 
     result = graph.output("logits").get_node()
     logits = result.input_value(0)
-    least = opset13.reduce_min(logits, opset13.constant(np.array([-1])), keep_dims=True)
-    lifted = opset13.add(logits, opset13.subtract(opset13.constant(np.float32(_LEAST_LOGIT)), least))
+    if _is_quantised(logits.get_node()):
+        least = opset13.reduce_min(logits, opset13.constant(np.array([-1])), keep_dims=True)
+        lift = opset13.subtract(opset13.constant(np.float32(_LEAST_LOGIT)), least)
+    else:
+        lift = opset13.constant(np.array([_ENOUGH], np.float32))
+    lifted = opset13.add(logits, lift)
     logits.get_tensor().set_names(set())
     lifted.output(0).get_tensor().set_names({"logits"})
     result.input(0).replace_source_output(lifted.output(0))
+
+
+def _is_quantised(head: Any) -> bool:
+    """Whether the weights of this multiplication are whole numbers with scales."""
+    weights = head.input_value(1).get_node()
+    while weights.get_type_name() in {"Convert", "Reshape"}:
+        weights = weights.input_value(0).get_node()
+    return bool(weights.get_type_name() == "Multiply")
 
 
 def _frequencies(header: Header) -> np.ndarray:
