@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from weights_at_hand import smollm2_gguf
 
 from mainspring.runtimes.language.chat_template import ChatTemplate
@@ -124,3 +125,11 @@ def run(task: Callable[[], Awaitable[Any]]) -> Any:
             return await task()
 
     return asyncio.run(go())
+
+
+def penalised(logprobs: np.ndarray, written: list[int], *, presence_penalty=0.0, frequency_penalty=0.0) -> np.ndarray:
+    """(length, vocabulary): less OpenAI's penalties, in each place for what of `written` stands before it."""
+    counts = np.zeros_like(logprobs)
+    for place, token in enumerate(written[:-1]):
+        counts[place + 1 :, token] += 1
+    return logprobs - presence_penalty * np.minimum(counts, 1) - frequency_penalty * counts

@@ -4,14 +4,22 @@ import asyncio
 import json
 import os
 
-import numpy as np
 import pytest
 
 from mainspring.errors import RuntimeLoadError, UnsupportedError
 from mainspring.runtimes.language.local import LocalEngine, load_local
 from mainspring.runtimes.language.protocol import Generate, JsonSchema, Sampling
 from runtimes.language import reference
-from runtimes.language.local_engines import ask, called_before, chat, collect, exact_gguf, in_llamas_way, run
+from runtimes.language.local_engines import (
+    ask,
+    called_before,
+    chat,
+    collect,
+    exact_gguf,
+    in_llamas_way,
+    penalised,
+    run,
+)
 
 FRANCE = "What is the capital of France?"
 WEATHER = {
@@ -153,12 +161,9 @@ def test_penalties_are_taken_from_the_logits_of_what_was_written(engine, penalty
     assert answered.usage.completion == len(written) == len(answered.chosen()) == 20
     assert answered.finish() == "length"
     expected = reference.logprobs(exact_gguf(), prompt + written)[len(prompt) - 1 : -1]
-    for place, (token, one, row) in enumerate(zip(written, answered.chosen(), expected, strict=True)):
+    for token, one, row in zip(written, answered.chosen(), expected, strict=True):
         assert one.logprob == pytest.approx(row[token], abs=0.3)  # the model's own
-        counts = np.bincount(written[:place], minlength=len(row))
-        if "presence_penalty" in penalty:
-            counts = np.minimum(counts, 1)
-        row = row - counts * next(iter(penalty.values()))
+    for token, row in zip(written, penalised(expected, written, **penalty), strict=True):
         assert row.max() - row[token] < 0.3
     plain = ask(engine, Generate(prompt=prompt, sampling=Sampling(temperature=0, max_tokens=20)))
     assert plain.text() != answered.text()

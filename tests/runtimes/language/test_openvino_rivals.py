@@ -16,6 +16,7 @@ from mainspring.runtimes.language.settings import Settings
 from mainspring.runtimes.language.sizes import sizes
 from mainspring.weights import to_gguf
 from mainspring.weights.gguf import read_header
+from runtimes.language.local_engines import penalised
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +146,5 @@ def test_penalties_lower_also_what_is_below_zero(small, folder, penalties):
     answer = [token for event in events for token in event.tokens]
     check(small, prompt, answer, events, 2)
     expected = small.logprobs(np.array([prompt + answer]))[0, len(prompt) - 1 : -1]
-    for place, (token, row) in enumerate(zip(answer, expected, strict=True)):
-        counts = np.bincount(answer[:place], minlength=len(row))
-        row = row - np.minimum(counts, 1) * penalties["presence_penalty"]
-        row = row - counts * penalties.get("frequency_penalty", 0)
+    for token, row in zip(answer, penalised(expected, answer, **penalties), strict=True):
         assert row.max() - row[token] < 1e-3
