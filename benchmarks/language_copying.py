@@ -1,7 +1,7 @@
 """What does prompt lookup bring where answers quote their context, and what does it cost where they don't?
 
     python benchmarks/language_copying.py [--rounds 2] [--questions 8]
-        [--arithmetic 8-bit 32-bit] [--streams 1 4] [--out FILE]
+        [--arithmetic 8-bit 32-bit] [--streams 1 4] [--control] [--out FILE]
 
 SmolLM2-135M on Mainspring's engine, in this process: greedy answers of 160 tokens over passages of Mainspring's own
 documentation. Three applications quote (repeat the text; quote what matters; summarise) and one does not (write a
@@ -11,7 +11,8 @@ both are asked the same in turn, each first every other time.
 
 "The same": answers that are equal to the letter. A step over several tokens adds up in another order than a step over
 one, and a greedy answer changes where that decides. So where two answers part, the same weights are asked in 32-bit
-arithmetic how far apart the two tokens are; in 32-bit arithmetic no answer should change at all.
+arithmetic how far apart the two tokens are; in 32-bit arithmetic no answer should change at all. `--control` has two
+engines without lookup answer: what parts then, parts by the steps that several answers share.
 """
 
 from __future__ import annotations
@@ -158,6 +159,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=8)
     parser.add_argument("--arithmetic", nargs="+", choices=PRECISIONS, default=PRECISIONS)
     parser.add_argument("--streams", nargs="+", type=int, default=STREAMS)
+    parser.add_argument("--control", action="store_true", help="the engine with defaults has no lookup either")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     lines = asyncio.run(measure(fitted().file("model.gguf"), options))
@@ -177,7 +179,7 @@ async def measure(gguf: Path, options: argparse.Namespace) -> list[Line]:
         gaps = Gaps(scorer, read_header(gguf))
         for precision in options.arithmetic:
             plain = load_local(gguf, properties={"precision": precision, "lookup": False})
-            default = load_local(gguf, properties={"precision": precision})
+            default = load_local(gguf, properties={"precision": precision, "lookup": not options.control})
             await learn(default, texts[:LEARNED_FROM])
             for streams in options.streams:
                 played = [await play(plain, default, texts[LEARNED_FROM:], streams) for _ in range(options.rounds)]

@@ -14,6 +14,7 @@
     ├── RegistryError        a version is missing, damaged or half written
     │   └── BusyError        another process is at it already
     ├── TrackingError        the MLflow store does not answer
+    ├── StoreError           the store of an index does not answer, or refuses
     ├── RuntimeLoadError     a version cannot be loaded or fails its golden examples
     └── MissingExtraError    an optional dependency is needed; says which extra has it
 
@@ -88,6 +89,10 @@ class BusyError(RegistryError):
 
 class TrackingError(MainspringError):
     """The MLflow store does not answer."""
+
+
+class StoreError(MainspringError):
+    """The store of an index does not answer, or refuses. It says what was tried, and what to do."""
 
 
 class RuntimeLoadError(MainspringError):

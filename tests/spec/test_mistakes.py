@@ -77,13 +77,13 @@ MISTAKES = {
     "unknown task": (
         '[models.x]\ntask = "clasification"',
         "line 8: models.x.task: 'clasification' is not a task; allowed: classification, regression, chat, completion, "
-        "embedding, prompt; did you mean 'classification'?",
+        "embedding, prompt, retrieval; did you mean 'classification'?",
     ),
     "a task that is no text": ("[models.x]\ntask = 3", "line 8: models.x.task: 3 is not a task; allowed: …"),
     "no task": (
         '[models.x]\ndata = "a.csv"',
         "line 7: models.x: the key 'task' is missing; allowed: classification, regression, chat, completion, "
-        "embedding, prompt",
+        "embedding, prompt, retrieval",
     ),
     "no target": (
         '[models.x]\ntask = "regression"\ndata = "a.csv"',

@@ -6,6 +6,8 @@ column) are checked when the data is read, by the same messages: see `Project.mi
 
 project     the whole file: `load(folder)` and `parse(text, folder)` give a `Project`
 models      `[models.NAME]`: what is fitted, judged, watched and renewed
+retrieval   collections of documents among them
+tasks       every task, and the class of its spec
 references  models that name other models
 values      what one value may be: "90d", "4MB", 40 trials or "10m"
 mistakes    what pydantic finds, in our words
@@ -14,7 +16,6 @@ toml_lines  the line in which each key begins
 
 from mainspring.spec.mistakes import FILE_NAME
 from mainspring.spec.models import (
-    TASKS,
     AnsweringSpec,
     ChatSpec,
     ClassificationSpec,
@@ -33,6 +34,8 @@ from mainspring.spec.models import (
     TabularSpec,
 )
 from mainspring.spec.project import LogSpec, Project, ProjectSpec, ServingSpec, TrackingSpec, load, parse
+from mainspring.spec.retrieval import RetrievalSpec, StoreSpec
+from mainspring.spec.tasks import TASKS
 from mainspring.spec.values import Budget, Seconds, Window
 
 __all__ = [
@@ -57,8 +60,10 @@ __all__ = [
     "RegressionSpec",
     "RemoteSpec",
     "RenewSpec",
+    "RetrievalSpec",
     "Seconds",
     "ServingSpec",
+    "StoreSpec",
     "TabularSpec",
     "TrackingSpec",
     "Window",

@@ -235,9 +235,30 @@ class AnsweringSpec(LanguageSpec):
 
 
 class ChatSpec(AnsweringSpec):
-    """Messages in, an answer out."""
+    """Messages in, an answer out.
+
+    `knowledge` is the retrieval model that it answers from, with so many `passages` a question. Its answers are then
+    `written` by the language model and checked against the passages, or `quoted` from them; `prompt` is the file that
+    says who it is, and how it is to answer.
+    """
 
     task: Literal["chat"]
+    knowledge: str | None = None
+    passages: Annotated[int, Field(ge=1, le=32)] = 5
+    answers: Literal["written", "quoted"] = "written"
+    prompt: str | None = None
+
+    @model_validator(mode="after")
+    def _answers_from_knowledge(self) -> ChatSpec:
+        beside = self.model_fields_set & {"passages", "answers", "prompt"}
+        if self.knowledge is None and beside:
+            raise ValueError(f"`knowledge` (a retrieval model of this project) together with {sorted(beside)}")
+        return self
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The model that it answers from."""
+        return (self.knowledge,) if self.knowledge else ()
 
 
 class CompletionSpec(AnsweringSpec):
@@ -288,13 +309,3 @@ class PromptSpec(DataSpec):
     def uses(self) -> tuple[str, ...]:
         """The models that it asks, each once: the chat model first."""
         return tuple(dict.fromkeys((self.model, *((self.embeddings,) if self.embeddings else ()), *self.tools)))
-
-
-TASKS: dict[str, type[ModelSpec]] = {
-    "classification": ClassificationSpec,
-    "regression": RegressionSpec,
-    "chat": ChatSpec,
-    "completion": CompletionSpec,
-    "embedding": EmbeddingSpec,
-    "prompt": PromptSpec,
-}

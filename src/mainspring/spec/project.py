@@ -11,8 +11,10 @@ from pydantic import Field, PrivateAttr, ValidationError
 
 from mainspring.errors import SpecError
 from mainspring.spec.mistakes import FILE_NAME, Mistake, choices, explain, message
-from mainspring.spec.models import TASKS, DataSpec, LanguageSpec, ModelSpec, PromptSpec, TabularSpec
+from mainspring.spec.models import DataSpec, LanguageSpec, ModelSpec, PromptSpec, TabularSpec
 from mainspring.spec.references import wrong_references
+from mainspring.spec.retrieval import RetrievalSpec
+from mainspring.spec.tasks import TASKS
 from mainspring.spec.toml_lines import Key, line_numbers
 from mainspring.spec.values import Bytes, Name, Seconds, Strict
 
@@ -108,6 +110,11 @@ class Project(Strict):
         return {name: model for name, model in self.models.items() if isinstance(model, PromptSpec)}
 
     @property
+    def retrievals(self) -> dict[str, RetrievalSpec]:
+        """The collections of documents."""
+        return {name: model for name, model in self.models.items() if isinstance(model, RetrievalSpec)}
+
+    @property
     def of_rows(self) -> dict[str, DataSpec]:
         """The models that learn from rows, and are asked with rows: of tables, and prompt programs."""
         return {name: model for name, model in self.models.items() if isinstance(model, DataSpec)}
@@ -133,6 +140,15 @@ class Project(Strict):
         if isinstance(found, PromptSpec):
             return found
         raise SpecError(f"{name} is a {found.task} model: this is for prompts, {_names(self.prompts)}")
+
+    def retrieval(self, name: str) -> RetrievalSpec:
+        """The collection of documents called `name`; SpecError if there is none, or if it is of another kind."""
+        found = self.model(name)
+        if isinstance(found, RetrievalSpec):
+            return found
+        raise SpecError(
+            f"{name} is a {found.task} model: this is for collections of documents, {_names(self.retrievals)}"
+        )
 
     def language(self, name: str) -> LanguageSpec:
         """The language model called `name`; SpecError if there is none, or if it is of another kind."""

@@ -1,23 +1,29 @@
-"""Models that name other models, as prompt programs do: what may be wrong with it, and in which order to fit them."""
+"""Models that name other models, as prompt programs and chat models with knowledge do: what may be wrong with it, and
+in which order to fit them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
 from mainspring.spec.mistakes import Mistake, choices
-from mainspring.spec.models import ModelSpec, PromptSpec
+from mainspring.spec.models import ChatSpec, ModelSpec, PromptSpec
 
 _NEEDS = {"nearest-examples": "embeddings", "react": "tools"}
 
 
 def wrong_references(models: Mapping[str, ModelSpec], names: Collection[str]) -> list[Mistake]:
-    """The mistakes of the prompt programs among `models`; `names` are all that the file declares, wrong ones too."""
-    return [
-        mistake
-        for name, spec in models.items()
-        if isinstance(spec, PromptSpec)
-        for mistake in (*_wrong_names(name, spec, models, names), *_wrong_strategies(name, spec))
-    ]
+    """The mistakes of those of `models` that name others; `names` are all that the file declares, wrong ones too."""
+    mistakes: list[Mistake] = []
+    for name, spec in models.items():
+        if isinstance(spec, PromptSpec):
+            asked = [("model", spec.model, "chat"), *(("tools", tool, "") for tool in spec.tools)]
+            asked += [("embeddings", spec.embeddings, "embedding")] if spec.embeddings else []
+            mistakes += _wrong_names(name, asked, models, names)
+            mistakes += _wrong_strategies(name, spec)
+        elif isinstance(spec, ChatSpec) and spec.knowledge is not None:
+            mistakes += _wrong_names(name, [("knowledge", spec.knowledge, "retrieval")], models, names)
+    return mistakes
 
 
 def in_order(models: Mapping[str, ModelSpec], chosen: Collection[str]) -> list[str]:
@@ -30,11 +36,9 @@ def in_order(models: Mapping[str, ModelSpec], chosen: Collection[str]) -> list[s
 
 
 def _wrong_names(
-    name: str, spec: PromptSpec, models: Mapping[str, ModelSpec], names: Collection[str]
+    name: str, asked: list[tuple[str, str, str]], models: Mapping[str, ModelSpec], names: Collection[str]
 ) -> Iterator[Mistake]:
-    """A name that is none, a model of the wrong kind, a program that asks itself."""
-    asked = [("model", spec.model, "chat"), *(("tools", tool, "") for tool in spec.tools)]
-    asked += [("embeddings", spec.embeddings, "embedding")] if spec.embeddings else []
+    """A name that is none, a model of the wrong kind, a program that asks itself. `asked`: key, name, task."""
     for key, other, task in asked:
         place = ("models", name, key)
         found = models.get(other)

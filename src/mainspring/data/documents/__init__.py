@@ -1,0 +1,1 @@
+"""Documents: files, and texts in tables, become passages that know their places."""

@@ -1,0 +1,36 @@
+"""A passage: the piece of a document that is found, cited and checked."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+
+class Passage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The text at `[begin, end)` of the document `source`.
+
+    `text` is what it says without markup; `path` are the headings above it, the document's title first. Both together
+    are `indexed`: what is embedded, and in which words are looked for. `header` is the place of a table's header, where
+    the passage begins in the middle of the table. `page` is counted from 1. `anchor` is that of the nearest heading.
+    """
+
+    source: str
+    begin: int
+    end: int
+    text: str
+    path: tuple[str, ...] = ()
+    anchor: str | None = None
+    page: int | None = None
+    header: tuple[int, int] | None = None
+    links: tuple[str, ...] = ()
+
+    @property
+    def indexed(self) -> str:
+        """The headings in one line, and the text below it."""
+        return f"{' > '.join(self.path)}\n{self.text}" if self.path else self.text
+
+    def id(self, embedder: str) -> str:
+        """The sha256 of text, place and `embedder` (an identity's digest): equal ids have equal vectors."""
+        parts = (embedder, self.source, str(self.begin), str(self.end), self.indexed)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Where vectors and words are kept: one file a store, one conformance suite for all."""
