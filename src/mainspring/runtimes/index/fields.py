@@ -135,4 +135,4 @@ def _number(value: float) -> float:
     try:
         return float(value)
     except OverflowError:  # an integer of more than 308 digits
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf

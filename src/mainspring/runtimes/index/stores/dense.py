@@ -1,6 +1,6 @@
 """The unit vectors that lie nearest to a question's: all compared, up to a size, and by a graph from there on.
 
-Up to `EXACT` of them every one is compared (FAISS, float16; NumPy, float32, where there is no FAISS). Above, a graph of
+Up to a size every one is compared (FAISS, float16; NumPy, float32, where there is no FAISS). Above, a graph of
 neighbours (HNSW; Malkov and Yashunin, 2018) is walked, with a filter inside the walk. A filter that keeps few makes the
 walk lose its way, so that those few are all compared instead.
 """
@@ -34,13 +34,13 @@ class Dense(Protocol):
         """
 
 
-def open_dense(vectors: np.ndarray, folder: Path) -> Dense:
-    """What searches the (n, width) float16 `vectors`; of a graph in `folder`, if there are many."""
+def open_dense(vectors: np.ndarray, folder: Path, exact: int = EXACT) -> Dense:
+    """What searches the (n, width) float16 `vectors`: by the graph in `folder`, where there are more than `exact`."""
     try:
         faiss: Any = require("faiss", "retrieval")
     except MissingExtraError:
         return Compared(vectors)
-    if len(vectors) <= EXACT:
+    if len(vectors) <= exact:
         return _Exact(faiss, vectors)
     return _Graph(faiss, vectors, folder / GRAPH)
 

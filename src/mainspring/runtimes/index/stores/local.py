@@ -26,7 +26,7 @@ from mainspring.runtimes.index.filters import Filter
 from mainspring.runtimes.index.lookup import COLUMNS as LOOKUP
 from mainspring.runtimes.index.postings import COLUMNS as SPARSE
 from mainspring.runtimes.index.postings import Postings
-from mainspring.runtimes.index.stores.dense import Dense, largest, open_dense, products
+from mainspring.runtimes.index.stores.dense import EXACT, Dense, largest, open_dense, products
 from mainspring.runtimes.index.stores.local_files import FIELDS, FILES, POSTINGS, ROWS, VECTORS, Filling
 from mainspring.runtimes.index.stores.store import Entry, Hit, Query
 
@@ -39,10 +39,15 @@ class LocalStore:
     """A collection in a folder.
 
     It is filled by one, and then read by many. What was published is not changed any more: `create` makes it anew.
+
+    Args:
+        folder: where its files are.
+        exact: up to how many vectors all are compared.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, exact: int = EXACT) -> None:
         self._folder = folder
+        self._exact = exact
         self._filling: Filling | None = None
         self._published: _Published | None = None
         self._opening = threading.Lock()
@@ -51,7 +56,7 @@ class LocalStore:
         """See `Store`."""
         self.drop()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._filling = Filling(self._folder, width)
+        self._filling = Filling(self._folder, width, self._exact)
 
     def insert(self, entries: Sequence[Entry]) -> None:
         """See `Store`."""
@@ -103,14 +108,14 @@ class LocalStore:
             if self._published is None:
                 if not (self._folder / ROWS).is_file():
                     raise StoreError(f"there is no collection in {self._folder} that was published: fit the index")
-                self._published = _Published(self._folder)
+                self._published = _Published(self._folder, self._exact)
             return self._published
 
 
 class _Published:
     """The files, mapped."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, exact: int) -> None:
         self.ids = read_columns(folder / ROWS, {"ids": np.uint8, **LOOKUP})["ids"]
         count = len(self.ids)
         self._vectors = read_columns(folder / VECTORS, {"vectors": np.float16})["vectors"]
@@ -119,7 +124,7 @@ class _Published:
             raise StoreError(f"the files in {folder} do not fit together: fit the index again")
         self._fields = Fields(count, fields)
         self._postings = Postings(count, **read_columns(folder / POSTINGS, SPARSE))
-        self._dense: Dense = open_dense(self._vectors, folder)
+        self._dense: Dense = open_dense(self._vectors, folder, exact)
 
     def search(self, query: Query, k: int, where: Filter | None) -> list[Hit]:
         may = None if where is None else self._fields.may(where)

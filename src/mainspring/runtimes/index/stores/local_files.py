@@ -11,7 +11,7 @@ from mainspring.runtimes.index.columns import Spools, write_columns
 from mainspring.runtimes.index.fields import FieldsWriter
 from mainspring.runtimes.index.lookup import Lookup, digests_of
 from mainspring.runtimes.index.postings import by_term
-from mainspring.runtimes.index.stores.dense import EXACT, GRAPH, build_graph
+from mainspring.runtimes.index.stores.dense import GRAPH, build_graph
 from mainspring.runtimes.index.stores.store import Entry
 
 ROWS, VECTORS, POSTINGS, FIELDS = (
@@ -25,11 +25,12 @@ _PARTIAL = "partial"
 class Filling:
     """A local store that is being filled.
 
-    What is removed or replaced is only noted, and left out at the end.
+    What is removed or replaced is only noted, and left out at the end. Of more than `exact` vectors a graph is built.
     """
 
-    def __init__(self, folder: Path, width: int) -> None:
+    def __init__(self, folder: Path, width: int, exact: int) -> None:
         self._folder = folder
+        self._exact = exact
         self._spools = spools = Spools(folder / _PARTIAL)
         self._ids = spools.new(np.uint8, ID_BYTES)
         self._vectors = spools.new(np.float16, width)
@@ -74,7 +75,7 @@ class Filling:
             vectors = vectors[alive]
         write_columns(self._folder / POSTINGS, by_term(counts, terms, weights))
         write_columns(self._folder / VECTORS, {"vectors": vectors})
-        if len(ids) > EXACT:
+        if len(ids) > self._exact:
             build_graph(vectors, self._folder)
         self.remove()
 
