@@ -26,13 +26,14 @@ import msgspec
 import numpy as np
 
 from mainspring.data.documents.collection import collect
-from mainspring.data.documents.questions import Question, WrittenQuestion
+from mainspring.data.documents.questions import Question, WrittenQuestion, resolve
 from mainspring.data.documents.source import Source
-from mainspring.errors import RegistryError, require
+from mainspring.errors import MainspringError, RegistryError, require
 from mainspring.lifecycle import lineage, retrieval_page, retrieval_questions, retrieval_verdict
 from mainspring.lifecycle.progress import Prepared, Watcher
-from mainspring.lifecycle.retrieval_champion import INDEX, judged_champion
+from mainspring.lifecycle.retrieval_questions import Documents
 from mainspring.lifecycle.retrieval_report import MissedLine, RetrievalReport, UnreadLine, WayLine
+from mainspring.lifecycle.retrieval_served import INDEX, served
 from mainspring.lifecycle.retrieval_verdict import Scored
 from mainspring.registry import desired, versions
 from mainspring.registry.versions import Golden, Manifest, Version
@@ -136,7 +137,11 @@ class _Making:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             schema=SCHEMA,
             lineage=self._print.lineage(
-                rows=settings.passages, fit_rows=len(tuning), holdout_rows=len(judging), split={}, seed=self._spec.seed
+                rows=settings.passages,
+                fit_rows=len(tuning),
+                holdout_rows=len(judging),
+                split={},
+                seed=self._spec.seed,
             ),
             candidate=f"{settings.documents:,} documents, {settings.passages:,} passages",
             parameters={**self._embedder.parameters, "store": settings.store.kind, "dense_weight": weight},
@@ -160,7 +165,7 @@ class _Making:
         """The questions with their vectors: those that tune, and those that judge."""
         if self._material.questions:
             self._watcher.step(self._model, f"asking {len(self._material.questions):,} questions")
-        found = retrieval_questions.resolved(self._material.questions, self._material.sources)
+        found = resolve(self._material.questions, Documents(self._material.sources))
         for note in retrieval_questions.notes(found):
             self._tell(note)
         return asyncio.run(_ask(self._embedder, found.questions)).divide(self._spec.seed)
@@ -186,7 +191,13 @@ class _Making:
         if not ways:
             return retrieval_verdict.without_questions(live, fresh=fresh, evidence=made)
         self._watcher.step(self._model, f"asking version {live} the same")
-        champion = judged_champion(self._project, self._model, live, index, asked, metric)
+        champion: Scored | str
+        try:
+            version = versions.load(self._project.state, self._model, live)
+            before = served(self._project, version, asked.questions, index.text)
+            champion = Scored(f"version {live}", metric, before.scores.of(metric))
+        except MainspringError as error:
+            champion = str(error)
         challenger = Scored(ways[-1].who, metric, ways[-1].scores.of(metric))
         return retrieval_verdict.against_champion(live, champion, challenger, self._spec.gate, fresh=fresh)
 
