@@ -11,8 +11,9 @@ both are asked the same in turn, each first every other time.
 
 "The same": answers that are equal to the letter. A step over several tokens adds up in another order than a step over
 one, and a greedy answer changes where that decides. So where two answers part, the same weights are asked in 32-bit
-arithmetic how far apart the two tokens are; in 32-bit arithmetic no answer should change at all. `--control` has two
-engines without lookup answer: what parts then, parts by the steps that several answers share.
+arithmetic how far apart the two tokens are; in 32-bit arithmetic no answer should change at all. Two things say what is
+usual: `--control` has two engines without lookup answer, so that what parts, parts by the steps that several answers
+share; and the last column is how far the answers without lookup ever are from what 32-bit arithmetic would have chosen.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class Line:
     same: int
     answers: int
     widest_gap: float | None
+    usual_gap: float
 
 
 def contexts(number: int) -> list[str]:
@@ -142,15 +144,24 @@ class Gaps:
 
     def between(self, messages: list[Message], one: str, other: str) -> float:
         """In nats."""
-        assert self._template
-        prompt = self._tokenizer.encode(self._template.render(messages), special=True)
-        tokens = [self._tokenizer.encode(text) for text in (one, other)]
+        prompt, tokens = self._prompt(messages), [self._tokenizer.encode(text) for text in (one, other)]
         place = next((i for i, (a, b) in enumerate(zip(*tokens, strict=False)) if a != b), None)
         if place is None:
             return 0.0
         (logprobs,) = self._scorer.logprobs([prompt + tokens[0][:place]], "32-bit")
         last: np.ndarray = logprobs[-1]
         return float(abs(last[tokens[0][place]] - last[tokens[1][place]]))
+
+    def from_exact(self, messages: list[Message], answer: str) -> float:
+        """The most nats that a token of an answer is behind the likeliest one."""
+        prompt, tokens = self._prompt(messages), self._tokenizer.encode(answer)
+        (logprobs,) = self._scorer.logprobs([prompt + tokens], "32-bit")
+        said: np.ndarray = logprobs[len(prompt) - 1 : -1]
+        return float((said.max(-1) - said[np.arange(len(tokens)), tokens]).max())
+
+    def _prompt(self, messages: list[Message]) -> list[int]:
+        assert self._template
+        return self._tokenizer.encode(self._template.render(messages), special=True)
 
 
 def main() -> None:
@@ -172,9 +183,10 @@ async def measure(gguf: Path, options: argparse.Namespace) -> list[Line]:
     texts = contexts(LEARNED_FROM + options.questions)
     lines = []
     print(
-        "| arithmetic | application | streams | without, tok/s | default, tok/s | ratio | same | gap where they part |"
+        "| arithmetic | application | streams | without, tok/s | default, tok/s | ratio | same | gap where they part "
+        "| from 32-bit |"
     )
-    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     with Scorer(gguf) as scorer:
         gaps = Gaps(scorer, read_header(gguf))
         for precision in options.arithmetic:
@@ -215,6 +227,7 @@ def summary(precision: str, task: str, streams: int, rounds: list[list[Pair]], g
         len(pairs) - len(parted),
         len(pairs),
         max(parted) if parted else None,
+        max(gaps.from_exact(messages, one.text) for messages, one, _ in rounds[0] if one.text),
     )
 
 
@@ -223,7 +236,7 @@ def show(line: Line) -> None:
     ratio = f"{line.ratio:.2f} ({line.least:.2f} to {line.most:.2f})"
     print(
         f"| {line.precision} | {line.task} | {line.streams} | {line.without:.0f} | {line.by_default:.0f} | {ratio} "
-        f"| {line.same} of {line.answers} | {gap} |",
+        f"| {line.same} of {line.answers} | {gap} | {line.usual_gap:.2f} nats |",
         flush=True,
     )
 

@@ -20,6 +20,8 @@ SECTIONS: dict[str, tuple[type[BaseModel], ...]] = {
     "`[models.NAME]` of a table": (spec.ClassificationSpec, spec.RegressionSpec),
     "`[models.NAME]` of a language model": (spec.ChatSpec, spec.CompletionSpec, spec.EmbeddingSpec),
     "`[models.NAME]` of a prompt": (spec.PromptSpec,),
+    "`[models.NAME]` of a collection of documents": (spec.RetrievalSpec,),
+    "Store": (spec.StoreSpec,),
     "Remote": (spec.RemoteSpec,),
     "Columns": (spec.ColumnSpec,),
     "Gate": (spec.GateSpec,),
@@ -95,6 +97,7 @@ def test_every_table_of_the_spec_has_a_section():
         spec.ColumnSpec,
         *spec.TASKS.values(),
         spec.RemoteSpec,
+        spec.StoreSpec,
     }
     assert tables == {model for models in SECTIONS.values() for model in models}
 

@@ -13,12 +13,25 @@ from typing import Any
 import mainspring
 from mainspring.registry import desired, versions
 from mainspring.registry.versions import Lineage, Version
-from mainspring.spec import LanguageSpec, ModelSpec, Project, PromptSpec
+from mainspring.spec import LanguageSpec, ModelSpec, Project, PromptSpec, RetrievalSpec
 
 # What a fit depends on. A change elsewhere, as in the gateway, makes no model stale.
 _TABLES = ("data", "evaluation", "runtimes", "schema.py", "tasks")
 _LANGUAGE = ("evaluation/language", "runtimes/language", "tasks/language", "weights")
 _PROMPTS = ("data", "evaluation", "prompts", "runtimes/language/protocol", "runtimes/records", "schema.py")
+_RETRIEVAL = (
+    "data/documents",
+    "evaluation/retrieval",
+    "runtimes/index",
+    "runtimes/language/e",  # embedding, encoders
+    "runtimes/language/pooling",
+    "tasks/answerability",
+    "tasks/embedder",
+    "tasks/export_encoder",
+    "tasks/indexing",
+    "tasks/retrieval",
+    "tasks/vector_cache",
+)
 _ALL = ("spec/",)
 _LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "xgboost-cpu", "xgboost", "optuna", "onnx", "skl2onnx", "onnxmltools")
 
@@ -101,6 +114,8 @@ def _parts(spec: ModelSpec) -> tuple[str, ...]:
     """The code that a model of this kind depends on."""
     if isinstance(spec, LanguageSpec):
         return _LANGUAGE
+    if isinstance(spec, RetrievalSpec):
+        return _RETRIEVAL
     return _PROMPTS if isinstance(spec, PromptSpec) else _TABLES
 
 
@@ -108,7 +123,9 @@ def _parts(spec: ModelSpec) -> tuple[str, ...]:
 def _own_code(parts: tuple[str, ...]) -> bytes:
     root = Path(mainspring.__file__).parent
     files = [file.relative_to(root).as_posix() for file in root.rglob("*.py")]
-    other = _LANGUAGE if parts == _TABLES else ()  # tables depend on whole folders, less what is of language models
+    other = (
+        (*_LANGUAGE, *_RETRIEVAL) if parts == _TABLES else ()
+    )  # tables depend on whole folders, less what is others'
     chosen = sorted(file for file in files if file.startswith((*parts, *_ALL)) and not file.startswith(other))
     return b"\0".join(file.encode() + b"\0" + (root / file).read_bytes() for file in chosen)
 

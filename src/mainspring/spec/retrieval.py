@@ -59,6 +59,8 @@ class RetrievalSpec(ModelSpec):
     judged. `dense_weight` (0: by words alone, 1: by meaning alone) and `rerank` ("off", "late-interaction", or a
     cross-encoder's name or folder) are tuned unless given. `diversity` (Carbonell and Goldstein, 1998) is how much of
     the choice is kept from saying the same again: 0 is none.
+
+    `private` says what the prediction log may hold of questions: nothing ("drop"), or a keyed hash of each ("hash").
     """
 
     task: Literal["retrieval"]
@@ -78,6 +80,7 @@ class RetrievalSpec(ModelSpec):
     rerank: str = "auto"
     diversity: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     store: WrittenStore = StoreSpec()
+    private: Literal["drop", "hash"] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @model_validator(mode="after")
