@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from mainspring.lifecycle.progress import Prepared, Watcher
 from mainspring.registry import versions
 from mainspring.registry.versions import Manifest, Version
 from mainspring.schema import Column, Schema, Target
-from mainspring.spec import AnsweringSpec, LanguageSpec, Project
+from mainspring.spec import AnsweringSpec, ChatSpec, LanguageSpec, Project
 from mainspring.tasks import language
 from mainspring.tasks.language import Built
 from mainspring.weights import Weights, resolve
@@ -31,6 +32,7 @@ from mainspring.weights import Weights, resolve
 if TYPE_CHECKING:
     from mainspring.lifecycle.language_questions import Questions
 
+PROMPT = "prompt.md"  # of a chat model with knowledge: who it is, and how it is to answer
 _SCHEMAS = {
     "chat": Schema((Column("messages", "text"),), Target("answer")),
     "completion": Schema((Column("prompt", "text"),), Target("answer")),
@@ -54,8 +56,24 @@ def prepare(project: Project, model: str, watcher: Watcher) -> Prepared:
         identity = weights.identity
         watcher.note(model, f"{weights.name}: {weights.licence or 'licence not known'}, from {weights.source}")
         build = _local(spec, weights, model, watcher)
+    if (prompt := _prompt(project, model, spec)) is not None:
+        identity = _text_print(f"{identity}\0{prompt}")
     print_of_now = lineage.fingerprint(project, model, identity)
     return Prepared(print_of_now, lambda staged: _make(project, model, build, print_of_now, staged, watcher))
+
+
+def _prompt(project: Project, model: str, spec: LanguageSpec) -> str | None:
+    """What a chat model with knowledge is told of who it is; None where the spec names no file.
+
+    Raises:
+        SpecError: the file is not there, or is not text.
+    """
+    if not isinstance(spec, ChatSpec) or spec.prompt is None:
+        return None
+    try:
+        return (project.folder / spec.prompt).read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise project.mistake(("models", model, "prompt"), f"{spec.prompt!r} cannot be read: {error}") from None
 
 
 def _local(spec: LanguageSpec, weights: Weights, model: str, watcher: Watcher) -> Callable[[Path], Built]:
@@ -86,6 +104,11 @@ def _make(
     spec = project.language(model)
     questions = _questions(project, model, spec, watcher)
     built = build(staged)
+    if isinstance(spec, ChatSpec) and spec.knowledge is not None:
+        knowledge = {"model": spec.knowledge, "passages": spec.passages, "answers": spec.answers}
+        built = replace(built, parameters={**built.parameters, "knowledge": knowledge})
+        if (prompt := _prompt(project, model, spec)) is not None:
+            (staged / PROMPT).write_text(prompt, encoding="utf-8")
     if questions is None:
         judged = language_verdict.unjudged(project, model, built)
     else:

@@ -91,8 +91,52 @@ class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True):
     arguments: str = ""
 
 
+class Citation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the answer says at `[begin, end)` of its text, and where a document says so.
+
+    The mark after it in the answer is `[number]`; passages are numbered from 1 as they are first cited. `passage` is its
+    id, `source` and `title` its document's. `quote` is what stands at `place`, [begin, end) of the document's text.
+    `supported` is how likely the quote supports the claim, from 0 to 1.
+    """
+
+    begin: int
+    end: int
+    number: int
+    passage: str
+    source: str
+    title: str
+    place: tuple[int, int]
+    quote: str
+    supported: float
+    page: int | None = None
+    anchor: str | None = None
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an answer from passages came about.
+
+    `question` is what was searched for, the conversation's words in it where it needs them. `passages` are the ids of
+    those that the answer was made of, best first; `left_out` how many did not fit into the model's context. `abstained`:
+    they don't hold the answer, as `answerable` (a probability; None where nothing tells) or the model itself says.
+    `quoted`: every sentence is the documents' own. `removed` is how many sentences of the model's the passages did not
+    support; `conflicts` how many contradictions of documents are told.
+    """
+
+    question: str
+    passages: tuple[str, ...] = ()
+    left_out: int = 0
+    abstained: bool = False
+    answerable: float | None = None
+    threshold: float | None = None
+    quoted: bool = False
+    removed: int = 0
+    conflicts: int = 0
+
+
 class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="delta"):
-    """A piece of the choice `index`. `tokens` is how many tokens it took; the last piece of a choice has `finish`."""
+    """A piece of the choice `index`. `tokens` is how many tokens it took; the last piece of a choice has `finish`, and,
+    where the answer is from passages, its `citations` and how it was `answered`.
+    """
 
     index: int = 0
     text: str = ""
@@ -100,6 +144,8 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="
     logprobs: tuple[Chosen, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     finish: Finish | None = None
+    citations: tuple[Citation, ...] = ()
+    answered: Answered | None = None
 
 
 class Usage(msgspec.Struct, frozen=True, tag="usage"):

@@ -84,7 +84,10 @@ class Store(Protocol):
         """Their ids."""
 
     def search(self, query: Query, k: int, where: Filter | None = None) -> list[Hit]:
-        """The best k, best first, equal ones by id. Fewer, where fewer are there."""
+        """The best k, best first, equal ones by id. Fewer, where fewer are there.
+
+        By words alone (a `dense_weight` of 0), a passage that has none of them is not found.
+        """
 
     def drop(self) -> None:
         """Remove the collection, if it is there."""
