@@ -75,10 +75,15 @@ def read_named(
         raise project.mistake(
             ("models", model, "query"), f"goes with a database, as 'sqlite:///data.db'; found data = {named!r}"
         )
-    if _FUNCTION.fullmatch(data) and not (project.folder / data).exists():
+    if gives_rows(project.folder, data):
         given = functions.call(data, project.folder, mistake)
         return _typed(_json_texts(given, nested), data, FROM_TYPED, kinds, missing)
     return read_files(_files(project.folder, data, mistake), kinds, missing, nested)
+
+
+def gives_rows(folder: Path, data: str) -> bool:
+    """Whether `data` is no file, but a database or a function."""
+    return bool(_DATABASE.match(data) or (_FUNCTION.fullmatch(data) and not (folder / data).exists()))
 
 
 def read_files(
