@@ -68,7 +68,7 @@ def test_a_cross_encoder_reads_both_texts_and_the_best_window(tmp_path: Path, la
     np.testing.assert_allclose(scores[:2], expected, atol=1e-2)
     # 16 tokens are 11 of the passage beside the question and three marks, of which two windows share 4.
     tokens = ids(long)
-    windows = [weights[[2, *ids("green cat"), 3, *tokens[at : at + 11], 3]].sum(0) for at in range(0, 33, 7)]
+    windows = [weights[[2, *ids("green cat"), 3, *tokens[at : at + 11], 3]].sum(0) for at in range(0, 36, 7)]
     best = max(1 / (1 + np.exp(-(one[-1] - (one[0] if labels == 2 else 0)))) for one in windows)
     assert scores[2] == pytest.approx(best, abs=1e-2)
     with pytest.raises(ContextError, match="22 tokens, and the reranker takes 16"):

@@ -65,7 +65,7 @@ def test_a_question_finds_passages(tmp_path: Path, read: Index) -> None:
 
 
 def test_a_question_that_is_too_long_is_embedded_in_parts(tmp_path: Path, read: Index) -> None:
-    parts = ["red cat " * 5, "of the " * 5 + "dog"]  # of like length, as characters
+    parts = ["red cat " * 4, "of the " * 4 + "dog"]  # of like length, as characters
     (found,) = asked(tmp_path, read, "".join(parts), k=4)
     expected = unit("|".join(parts), table(WIDTH))
     for one in found:
