@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mainspring.data.documents.collection import Source
 from mainspring.data.documents.document import Document, Unread
-from mainspring.data.documents.questions import Resolved, WrittenQuestion, read_questions, resolve
+from mainspring.data.documents.questions import Resolved, WrittenQuestion, read_questions
 from mainspring.spec import Project
 
 _MOST_TOLD = 20
@@ -23,11 +23,6 @@ def written(project: Project, model: str) -> list[WrittenQuestion]:
     return [] if named is None else read_questions(project, model, named)
 
 
-def resolved(rows: Sequence[WrittenQuestion], sources: Sequence[Source]) -> Resolved:
-    """Their places. A document is read when the first question about it comes."""
-    return resolve(rows, _Documents(sources))
-
-
 def notes(found: Resolved) -> list[str]:
     """What a person should know of those whose places are not there."""
     told = [f"question in row {one.row} is left out: {one.reason}" for one in found.unresolved[:_MOST_TOLD]]
@@ -36,7 +31,7 @@ def notes(found: Resolved) -> list[str]:
     return told
 
 
-class _Documents(Mapping[str, Document]):
+class Documents(Mapping[str, Document]):
     """The documents by name, each read when it is first asked for."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
