@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "renew": ("renew", "One turn of the loop: drift? A challenger, the gate, promotion."),
     "drift": ("drift", "Show how live traffic differs from what was fitted on."),
     "predict": ("predict", "Ask the champion, from the terminal."),
+    "search": ("search", "Find passages of documents, in the terminal."),
+    "ask": ("ask", "Ask documents a question: an answer with its sources."),
     "chat": ("chat", "Talk to a language model, in the terminal."),
     "status": ("status", "Show what is live, since when, on what evidence."),
     "history": ("history", "Show what happened: fits, alarms, renewals, promotions."),

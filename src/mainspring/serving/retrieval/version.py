@@ -9,13 +9,12 @@ from typing import Any
 
 from mainspring.errors import OverloadedError, RuntimeLoadError
 from mainspring.registry.versions import Golden, Manifest, Version
-from mainspring.runtimes.index.filters import Filter
 from mainspring.runtimes.index.found import Searched
 from mainspring.runtimes.index.index import Index
 from mainspring.runtimes.index.questions import IndexSearch
 from mainspring.serving.language import LanguageVersion
 from mainspring.serving.live import LiveVersion
-from mainspring.serving.retrieval.passages import place_of
+from mainspring.serving.retrieval.results import place_of
 
 FOLDER = "index"
 _TOLD = 5  # passages that a model is told which asks this one as a tool
@@ -25,7 +24,7 @@ _closing: set[asyncio.Task[None]] = set()  # the event loop itself holds its tas
 
 
 class RetrievalVersion(LiveVersion):
-    """A version whose `index` is searched with the vectors that its `embedder` gives.
+    """A version whose `index` is searched with the vectors that its `embedder` gives: `search`.
 
     `questions` are those of the golden examples, each with the ids of its best passages.
     """
@@ -36,7 +35,7 @@ class RetrievalVersion(LiveVersion):
         super().__init__(manifest)
         self.embedder = embedder
         self.index = index
-        self._search = IndexSearch(index, embedder.engine)
+        self.search = IndexSearch(index, embedder.engine)
         self._questions = questions
 
     @classmethod
@@ -75,10 +74,6 @@ class RetrievalVersion(LiveVersion):
                     await self._check(question, ids)
         except (TimeoutError, OverloadedError):  # busy is not ill
             await self.embedder.engine.connect()
-
-    async def search(self, question: str, k: int, where: Filter | None = None) -> Searched:
-        """See `runtimes.index.found.Search`."""
-        return await self._search(question, k, where)
 
     async def tell(self, arguments: dict[str, Any]) -> str:
         """See `LiveVersion`."""
