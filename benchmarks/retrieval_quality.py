@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent / "retrieval"))
 
 import fusions
 import sets
-from searched import Collection, Cut, all_texts, dense_scores, open_collection, word_scores
+from searched import Collection, Cut, all_texts, dense_scores, differing, open_collection, word_scores
 from vectors import Vectors
 
 from mainspring.evaluation.comparison import Comparison
@@ -38,6 +38,7 @@ WEIGHTS = np.round(np.linspace(0, 1, 21), 2)
 INNER = WEIGHTS[1:-1]
 FOLDS = 5
 LEVEL = 0.05
+CHECKED = 1000  # passages: of smaller collections an index is made, too, and asked the same
 METRICS = ("ndcg", "recall")
 CUTS = {"128": Cut(128), "200": Cut(200), "256": Cut(256), "200, no headings": Cut(200, path=False)}
 SMALL = ("handbook", "debian-faq", "construction", "perl-faq", "python-faq")  # searched in every cut
@@ -158,6 +159,10 @@ def search(searched: list[Searched]) -> dict[str, Any]:
             "hybrid, diverse (0.1)": one.diverse(weight, 0.1),
             "hybrid, diverse (0.3)": one.diverse(weight, 0.3),
         }
+        if len(one.collection.passages) <= CHECKED:
+            computed = list(fusions.orders(one.fused(weight), one.collection.same))
+            other = differing(one.collection, one.vectors, weight, computed)
+            print(f"{one.collection.name}: an index finds others for {other} questions", file=sys.stderr)
     hybrid = [one.ways["hybrid"] for one in searched]
     result: dict[str, Any] = {
         "default_weight": default,

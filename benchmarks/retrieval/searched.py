@@ -1,7 +1,7 @@
 """A set, read, split, embedded and searched in every way at once.
 
 All scores of all questions are computed, by the index's own parts (analyzer, words, postings), so that fusions can be
-compared that no store has. `retrieval_quality.py --check` compares them with what `Index.search` gives.
+compared that no store has; `differing` tells whether an index gives the same.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from tokenizers import Tokenizer
-from vectors import Vectors, encoder
+from vectors import WIDTH, Vectors, encoder
 
 from mainspring import spec
 from mainspring.data.documents.collection import collect
@@ -22,8 +23,12 @@ from mainspring.data.documents.questions import Question, read_questions, resolv
 from mainspring.data.documents.splitting import Splitter
 from mainspring.data.documents.tokens import TokenizerTokens
 from mainspring.runtimes.index.analyzer import Analyzer
+from mainspring.runtimes.index.identity import Embedder
+from mainspring.runtimes.index.index import Index
 from mainspring.runtimes.index.postings import Postings, by_term, count_terms
+from mainspring.runtimes.index.stores.settings import StoreSettings
 from mainspring.runtimes.index.words import Words
+from mainspring.runtimes.index.writing import IndexWriter
 
 
 @dataclass(frozen=True)
@@ -117,3 +122,24 @@ def word_scores(collection: Collection) -> np.ndarray:
     postings = Postings(len(each), **by_term(np.array([len(one[0]) for one in each]), terms, weights))
     questions = [words.question(*analyzer.numbers(one.text)) for one in collection.questions]
     return np.stack([postings.scores(question) for question in questions])
+
+
+def differing(collection: Collection, vectors: Vectors, weight: float, orders: list[list[int]], k: int = 10) -> int:
+    """For how many questions an `Index` of the same passages finds other best k than `orders`, which were computed."""
+    embedder = Embedder(name="MiniLM", revision="", width=WIDTH, pooling="mean", context=256)
+    asked = vectors.of([one.text for one in collection.questions])
+    with TemporaryDirectory() as folder:
+        with IndexWriter(Path(folder), embedder, language=collection.language, store=StoreSettings()) as writer:
+            for document in collection.documents.values():
+                own = [passage for passage in collection.passages if passage.source == document.source]
+                writer.add(document, own, vectors.of([passage.indexed for passage in own]))
+            writer.close()
+        index = Index.load(Path(folder))
+        try:
+            return sum(
+                [hit.passage for hit in index.search(one.text, vector, k, dense_weight=weight, diversity=0.0)]
+                != [collection.passages[row] for row in order[:k]]
+                for one, vector, order in zip(collection.questions, asked, orders, strict=True)
+            )
+        finally:
+            index.close()
