@@ -30,7 +30,7 @@ from mainspring.registry import desired, versions
 from mainspring.registry.versions import Golden, Lineage, Manifest, Version
 from mainspring.runtimes.index.identity import Embedder
 from mainspring.runtimes.index.index import Index
-from mainspring.runtimes.index.questions import IndexSearch
+from mainspring.runtimes.index.searching import Searcher
 from mainspring.runtimes.index.stores.settings import StoreSettings
 from mainspring.runtimes.index.writing import IndexWriter
 from mainspring.runtimes.language import host
@@ -229,7 +229,7 @@ async def _write_index(folder: Path, documents: dict[str, str]) -> Golden:
             writer.add(made, passages, vectors)
         writer.close()
     index = Index.load(folder / "index")
-    searched = await IndexSearch(index, engine)(QUESTION, 1)
+    searched = await Searcher(engine, index)(QUESTION, 1)
     vectors, _ = await engine.embed([QUESTION])
     index.close()
     await engine.close()

@@ -13,7 +13,7 @@ from mainspring.cli.options import project_option
 from mainspring.cli.sources import place, print_citations
 
 if TYPE_CHECKING:
-    from mainspring.runtimes.language.protocol import Message
+    from mainspring.runtimes.language.protocol import Citation, Message
     from mainspring.use import LanguageModel
 
 _HELP = "Ctrl-C stops an answer, Ctrl-D ends. /new begins anew, /help shows this."
@@ -71,7 +71,8 @@ def _talk(model: LanguageModel, begin: list[Message], temperature: float, max_to
 
 def _answer(model: LanguageModel, messages: list[Message], temperature: float, max_tokens: int) -> str:
     """Print the answer as it comes, and its sources; what there is of it when Ctrl-C comes."""
-    answer, cited = "", []
+    answer = ""
+    cited: list[Citation] = []
     stream = model.deltas(messages, temperature=temperature, max_tokens=max_tokens)
     try:
         for piece in stream:

@@ -32,7 +32,7 @@ class Assistant:
             settings = Answering(answers="quoted", passages=passages or Answering().passages)
         else:
             settings = self.knowledge.answering(self.prompt, passages)
-        return KnowledgeEngine(self.writer, search or self.index, settings, embed=self.index.embed)
+        return KnowledgeEngine(self.writer, search or self.index, settings, embed=self.index.vectors)
 
 
 async def open_assistant(state: Path, version: Version, engine: Engine) -> Assistant | None:

@@ -7,10 +7,10 @@ from typing import Any
 
 from mainspring.lifecycle.knowledge import Assistant
 from mainspring.runtimes.index.filters import read_filter
-from mainspring.runtimes.index.questions import NotedSearch
+from mainspring.runtimes.index.noting import NotedSearch
 from mainspring.runtimes.language.protocol import Delta, Generate, Message, Sampling
 from mainspring.serving.openai.generation import Answer
-from mainspring.serving.retrieval.results import DocumentAnswer
+from mainspring.serving.retrieval.results import DocumentAnswer, fields_of
 
 
 async def answer(
@@ -35,4 +35,4 @@ async def answer(
         if isinstance(piece, Delta):
             whole.add(piece)
     assert whole.answered is not None  # the last piece of every answer from documents says how it came about
-    return DocumentAnswer.of(whole.text, whole.citations, whole.answered, search.found)
+    return DocumentAnswer(**fields_of(whole.text, whole.citations, whole.answered, search.found))

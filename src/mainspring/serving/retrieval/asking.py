@@ -29,7 +29,7 @@ from mainspring.serving.problems import Problem, own_error
 from mainspring.serving.retrieval.attending import Attended, Retrieving
 from mainspring.serving.retrieval.bodies import AskRequest, read_question
 from mainspring.serving.retrieval.knowledge import Answerer, Knowledge
-from mainspring.serving.retrieval.results import AskResult, DocumentAnswer
+from mainspring.serving.retrieval.results import AskResult, fields_of
 from mainspring.serving.retrieval.rows import Row
 from mainspring.serving.retrieval.version import RetrievalVersion
 from mainspring.serving.streams import COMMENT, DONE, EVENT_STREAM, QUIET_SECONDS, STREAM_HEADERS, event
@@ -147,9 +147,12 @@ class DocumentAsking:
             [*_, (_, result)] = run.answerer.search.results
             question = run.generate.messages[-1]["content"] if run.generate.messages else ""
             Row.of(request).write(self._retrieving.log, loaded, question, result, answer)
-        told = DocumentAnswer.of(answer.text, answer.citations, answered, run.answerer.search.found)
-        who = {"id": request.unique, "model": loaded.model, "version": loaded.name}
-        return AskResult(**who, **msgspec.structs.asdict(told))
+        return AskResult(
+            id=request.unique,
+            model=loaded.model,
+            version=loaded.name,
+            **fields_of(answer.text, answer.citations, answered, run.answerer.search.found),
+        )
 
 
 def no_documents(loaded: LiveVersion) -> Problem:

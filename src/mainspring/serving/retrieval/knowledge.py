@@ -9,7 +9,7 @@ from functools import partial
 
 from mainspring.prompts.answering import Answering, KnowledgeEngine
 from mainspring.runtimes.index.filters import Filter
-from mainspring.runtimes.index.questions import NotedSearch
+from mainspring.runtimes.index.noting import NotedSearch
 from mainspring.runtimes.language.protocol import Engine
 from mainspring.serving.answering import business_key
 from mainspring.serving.ids import new_id
@@ -86,7 +86,7 @@ class Knowledge:
         self, engine: Engine, documents: RetrievalVersion, settings: Answering, where: Filter | None
     ) -> Answerer:
         search = NotedSearch(partial(self._retrieving.search, documents), where)
-        return Answerer(KnowledgeEngine(engine, search, settings, embed=documents.search.embed), search)
+        return Answerer(KnowledgeEngine(engine, search, settings, embed=documents.vectors), search)
 
     def _lease(self, asking: LanguageVersion, name: str, key: str) -> RetrievalVersion:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -129,22 +130,6 @@ class DocumentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     answerable: float | None
     threshold: float | None
 
-    @classmethod
-    def of(cls, text: str, citations: Iterable[Citation], answered: Answered, found: Iterable[Found]) -> DocumentAnswer:
-        """As an engine with knowledge gave it; `found` are the passages that it had."""
-        passages = {one.id: one for one in found}
-        return cls(
-            answer=text,
-            abstained=answered.abstained,
-            citations=[CitedPlace.of(citation, passages[citation.passage]) for citation in citations],
-            question=answered.question,
-            quoted=answered.quoted,
-            removed=answered.removed,
-            conflicts=answered.conflicts,
-            answerable=answered.answerable,
-            threshold=answered.threshold,
-        )
-
 
 class AskResult(DocumentAnswer, frozen=True, kw_only=True):
     """The answer to a question, and who gave it."""
@@ -152,6 +137,22 @@ class AskResult(DocumentAnswer, frozen=True, kw_only=True):
     id: str
     model: str
     version: str
+
+
+def fields_of(text: str, citations: Iterable[Citation], answered: Answered, found: Iterable[Found]) -> dict[str, Any]:
+    """Those of a `DocumentAnswer` that an engine with knowledge gave; `found` are the passages that it had."""
+    passages = {one.id: one for one in found}
+    return {
+        "answer": text,
+        "abstained": answered.abstained,
+        "citations": [CitedPlace.of(citation, passages[citation.passage]) for citation in citations],
+        "question": answered.question,
+        "quoted": answered.quoted,
+        "removed": answered.removed,
+        "conflicts": answered.conflicts,
+        "answerable": answered.answerable,
+        "threshold": answered.threshold,
+    }
 
 
 def place_of(passage: Passage) -> str:

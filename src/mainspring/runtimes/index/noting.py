@@ -1,35 +1,9 @@
-"""An index that is asked questions: its embedder gives their vectors."""
+"""What was searched for on the way to one answer, and what was found."""
 
 from __future__ import annotations
 
-import asyncio
-
-import numpy as np
-
 from mainspring.runtimes.index.filters import All, Filter
 from mainspring.runtimes.index.found import Found, Search, Searched
-from mainspring.runtimes.index.index import Index
-from mainspring.runtimes.language.protocol import Engine
-
-
-class IndexSearch:
-    """See `found.Search`. `embedder` is the engine that the index was made with; neither is closed with this."""
-
-    def __init__(self, index: Index, embedder: Engine) -> None:
-        self.index = index
-        self.embedder = embedder
-
-    async def __call__(self, question: str, k: int, where: Filter | None = None) -> Searched:
-        """The best k passages."""
-        asked = self.index.settings.embedder.query_prefix + question
-        vectors, _ = await self.embedder.embed([asked])
-        found = await asyncio.to_thread(self.index.search, question, vectors[0], k, where)
-        return Searched(found=found)
-
-    async def embed(self, texts: list[str]) -> np.ndarray:
-        """The vectors of sentences, (n, width), of length 1."""
-        vectors, _ = await self.embedder.embed(texts)
-        return vectors
 
 
 class NotedSearch:
