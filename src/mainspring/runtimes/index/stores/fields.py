@@ -91,7 +91,9 @@ def _joined(parts: Iterable[Filter | bool], every: bool) -> Filter | bool:
 def _narrowest(where: Between) -> dict[str, float]:
     """Its bounds, one below and at most one above: Qdrant's index looks at no more."""
     low = [(_number(bound), strict) for bound, strict in ((where.gte, False), (where.gt, True)) if bound is not None]
-    high = [(_number(bound), not strict) for bound, strict in ((where.lte, False), (where.lt, True)) if bound is not None]
+    high = [
+        (_number(bound), not strict) for bound, strict in ((where.lte, False), (where.lt, True)) if bound is not None
+    ]
     lowest, above = max(low, default=(-sys.float_info.max, False))
     bounds = {"gt" if above else "gte": lowest}
     if high:
