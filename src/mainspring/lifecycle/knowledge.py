@@ -44,11 +44,18 @@ async def open_assistant(state: Path, version: Version, engine: Engine) -> Assis
         RegistryError: the collection has no champion, or is damaged.
     """
     knowledge = Knowledge.of(version.manifest.parameters)
-    if knowledge is None:
-        return None
+    return None if knowledge is None else await assistant(state, version.folder, knowledge, engine)
+
+
+async def assistant(state: Path, folder: Path, knowledge: Knowledge, engine: Engine) -> Assistant:
+    """As `open_assistant`, of what lies in `folder` and need not be published yet.
+
+    Raises:
+        RegistryError: the collection has no champion, or is damaged.
+    """
     champion = desired.read(state).champion(knowledge.model)
     if champion is None:
         raise versions.no_champion(state, knowledge.model)
     index = await open_index(state, versions.load(state, knowledge.model, champion))
-    prompt = version.file(PROMPT).read_text(encoding="utf-8") if PROMPT in version.manifest.files else ""
-    return Assistant(engine, index, knowledge, prompt)
+    prompt = folder / PROMPT
+    return Assistant(engine, index, knowledge, prompt.read_text(encoding="utf-8") if prompt.is_file() else "")
