@@ -27,6 +27,8 @@ sys.path.insert(0, str(Path(__file__).parent / "retrieval"))
 
 import fusions
 import sets
+from late import Late, reread, sample
+from report import tables
 from searched import Collection, Cut, all_texts, dense_scores, differing, open_collection, word_scores
 from vectors import Vectors
 
@@ -37,7 +39,7 @@ WORK = sets.WORK
 WEIGHTS = np.round(np.linspace(0, 1, 21), 2)
 INNER = WEIGHTS[1:-1]
 FOLDS = 5
-LEVEL = 0.05
+SHARES = (0.25, 0.5)  # of late interaction in the score
 CHECKED = 1000  # passages: of smaller collections an index is made, too, and asked the same
 METRICS = ("ndcg", "recall")
 CUTS = {"128": Cut(128), "200": Cut(200), "256": Cut(256), "200, no headings": Cut(200, path=False)}
@@ -74,10 +76,10 @@ class Searched:
     def judged(self, scores: np.ndarray, least: float = -np.inf) -> Judged:
         return self.of_orders(list(fusions.orders(scores, self.collection.same, least)))
 
-    def of_orders(self, orders: list[list[int]]) -> Judged:
-        passages = self.collection.passages
+    def of_orders(self, orders: list[list[int]], chosen: np.ndarray | None = None) -> Judged:
+        passages, questions = self.collection.passages, self.collection.questions
         found = [[passages[row] for row in order] for order in orders]
-        return judge(found, [question.places for question in self.collection.questions])
+        return judge(found, [questions[at].places for at in (range(len(questions)) if chosen is None else chosen)])
 
     def diverse(self, weight: float, diversity: float) -> Judged:
         scores = self.fused(weight)
@@ -121,12 +123,14 @@ def holm(values: list[float]) -> list[float]:
 
 
 def compared(
-    searched: list[Searched], metric: str, champion: list[Judged], challenger: list[Judged]
+    clusters: list[np.ndarray], metric: str, champion: list[Judged], challenger: list[Judged]
 ) -> list[dict[str, Any]]:
     """A paired test for each set; `better` and `worse` are p-values after Holm's correction."""
     tests: list[Comparison] = [
-        compare_judged(metric, champion=old, challenger=new, clusters=one.clusters)
-        for one, old, new in zip(searched, champion, challenger, strict=True)
+        compare_judged(
+            metric, champion=old, challenger=new, clusters=codes if len(np.unique(codes)) < len(codes) else None
+        )
+        for codes, old, new in zip(clusters, champion, challenger, strict=True)
     ]
     better, worse = holm([test.p_better for test in tests]), holm([test.p_not_better for test in tests])
     return [
@@ -164,6 +168,7 @@ def search(searched: list[Searched]) -> dict[str, Any]:
             other = differing(one.collection, one.vectors, weight, computed)
             print(f"{one.collection.name}: an index finds others for {other} questions", file=sys.stderr)
     hybrid = [one.ways["hybrid"] for one in searched]
+    codes = [one.collection.clusters for one in searched]
     result: dict[str, Any] = {
         "default_weight": default,
         "weights_of_others": dict(zip([one.collection.name for one in searched], chosen, strict=True)),
@@ -182,15 +187,51 @@ def search(searched: list[Searched]) -> dict[str, Any]:
         for way in ("hybrid", "hybrid, tuned", "reciprocal ranks", "min-max"):
             ways = [one.ways[way] for one in searched]
             result["against_better_alone"][f"{metric}: {way}"] = {
-                "sets": compared(searched, metric, alone, ways), "mean": on_average(alone, ways, metric)
+                "sets": compared(codes, metric, alone, ways), "mean": on_average(alone, ways, metric)
             }  # fmt: skip
         for way in searched[0].ways:
             if way != "hybrid":
                 ways = [one.ways[way] for one in searched]
                 result["against_hybrid"][f"{metric}: {way}"] = {
-                    "sets": compared(searched, metric, hybrid, ways), "mean": on_average(hybrid, ways, metric)
+                    "sets": compared(codes, metric, hybrid, ways), "mean": on_average(hybrid, ways, metric)
                 }  # fmt: skip
     return result
+
+
+def read_again(searched: list[Searched], weights: dict[str, float], seconds: float) -> dict[str, Any] | None:
+    """Late interaction on a sample of each set's questions; None, if there was no time for all of it."""
+    late = Late(WORK)
+    names = [one.collection.name for one in searched]
+    before: list[Judged] = []
+    after: dict[float, list[Judged]] = {share: [] for share in SHARES}
+    codes = []
+    for one in searched:
+        chosen = sample(one.collection)
+        scores = one.fused(weights[one.collection.name])[chosen]
+        orders = list(fusions.orders(scores, one.collection.same))
+        similar = late.similarities(one.collection, dict(zip(chosen.tolist(), orders, strict=True)), seconds)
+        if similar is None:
+            return None
+        before.append(one.of_orders(orders, chosen))
+        codes.append(one.collection.clusters[chosen])
+        for share, judged in after.items():
+            again = [
+                reread(order, row, similar[at], share)
+                for at, order, row in zip(chosen.tolist(), orders, scores, strict=True)
+            ]
+            judged.append(one.of_orders(again, chosen))
+    return {
+        "questions": dict(zip(names, [len(one.first) for one in before], strict=True)),
+        "hybrid": [float(one.ndcg.mean()) for one in before],
+        "shares": {
+            str(share): {
+                "ndcg": [float(one.ndcg.mean()) for one in judged],
+                "sets": compared(codes, "ndcg", before, judged),
+                "mean": on_average(before, judged, "ndcg"),
+            }
+            for share, judged in after.items()
+        },
+    }
 
 
 def described(one: Searched) -> dict[str, Any]:
@@ -213,6 +254,7 @@ def cut(names: list[str], vectors: Vectors, weight: float) -> dict[str, Any]:
     }
     judged = {label: [one.judged(one.fused(weight)) for one in each] for label, each in searched.items()}
     base = judged["200"]
+    codes = [one.collection.clusters for one in searched["200"]]
     return {
         "sets": names,
         "weight": weight,
@@ -223,66 +265,14 @@ def cut(names: list[str], vectors: Vectors, weight: float) -> dict[str, Any]:
         },
         "against_200": {
             f"{metric}: {label}": {
-                "sets": compared(searched["200"], metric, base, each), "mean": on_average(base, each, metric)
+                "sets": compared(codes, metric, base, each),
+                "mean": on_average(base, each, metric),
             }
-            for label, each in judged.items() if label != "200" for metric in METRICS
+            for label, each in judged.items()
+            if label != "200"
+            for metric in METRICS
         },
-    }  # fmt: skip
-
-
-def mark(test: dict[str, Any]) -> str:
-    """An arrow where a difference is shown."""
-    return " ↑" if test["better"] <= LEVEL else " ↓" if test["worse"] <= LEVEL else ""
-
-
-def tables(result: dict[str, Any]) -> str:
-    """What stands in docs/benchmarks.md."""
-    names = list(result["sets"])
-    lines = ["| set | documents | passages | questions |", "| --- | ---: | ---: | ---: |"]
-    for name, one in result["sets"].items():
-        lines.append(f"| {name} | {one['documents']:,} | {one['passages']:,} | {one['questions']:,} |")
-    for metric, title in (("ndcg", "nDCG@10"), ("recall", "recall@5")):
-        lines += [
-            "",
-            f"**{title}**",
-            "",
-            f"| way | {' | '.join(names)} | mean |",
-            f"| --- |{' ---: |' * (len(names) + 1)}",
-        ]
-        for way in result["sets"][names[0]]["ways"]:
-            values = [result["sets"][name]["ways"][way][metric] for name in names]
-            tests = result["against_hybrid"].get(f"{metric}: {way}")
-            marks = [mark(test) for test in tests["sets"]] if tests else [""] * len(names)
-            cells = [f"{value['value']:.3f}{sign}" for value, sign in zip(values, marks, strict=True)]
-            lines.append(f"| {way} | {' | '.join(cells)} | {np.mean([value['value'] for value in values]):.3f} |")
-    lines += ["", "**The gain over the better one alone**", ""]
-    for metric, title in (("ndcg", "nDCG@10"), ("recall", "recall@5")):
-        lines += [f"| {title}: gain of | {' | '.join(names)} | mean |", f"| --- |{' ---: |' * (len(names) + 1)}"]
-        for way in ("hybrid", "hybrid, tuned", "reciprocal ranks", "min-max"):
-            found = result["against_better_alone"][f"{metric}: {way}"]
-            cells = [
-                f"{test['difference']:+.3f} ({test['low']:+.3f} to {test['high']:+.3f}){mark(test)}"
-                for test in found["sets"]
-            ]
-            mean = found["mean"]
-            lines.append(
-                f"| {way} | {' | '.join(cells)} "
-                f"| {mean['difference']:+.3f} ({mean['low']:+.3f} to {mean['high']:+.3f}) |"
-            )
-        lines.append("")
-    if cuts := result.get("cuts"):
-        lines += [
-            "**Passages**",
-            "",
-            f"| nDCG@10 | {' | '.join(cuts['sets'])} | mean |",
-            f"| --- |{' ---: |' * (len(cuts['sets']) + 1)}",
-        ]
-        for label, each in cuts["ways"].items():
-            tests = cuts["against_200"].get(f"ndcg: {label}")
-            marks = [mark(test) for test in tests["sets"]] if tests else [""] * len(cuts["sets"])
-            cells = [f"{value:.3f}{sign}" for value, sign in zip(each["ndcg"], marks, strict=True)]
-            lines.append(f"| {label} | {' | '.join(cells)} | {np.mean(each['ndcg']):.3f} |")
-    return "\n".join(lines)
+    }
 
 
 def main() -> None:
@@ -303,10 +293,14 @@ def main() -> None:
     texts = [text for name, how in wanted for text in all_texts(open_collection(name, WORK, how))]
     if not vectors.embed(texts, arguments.seconds):
         sys.exit(3)
-    result = search([Searched(open_collection(name, WORK, Cut()), vectors) for name in names])
+    searched = [Searched(open_collection(name, WORK, Cut()), vectors) for name in names]
+    result = search(searched)
+    result["late"] = read_again(searched, result["weights_of_others"], arguments.seconds)
     if small:
         result["cuts"] = cut(small, vectors, result["default_weight"])
     print(tables(result))
+    if result["late"] is None:
+        sys.exit(3)
     if arguments.out:
         arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

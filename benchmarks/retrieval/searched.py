@@ -112,16 +112,26 @@ def dense_scores(collection: Collection, vectors: Vectors) -> np.ndarray:
     return vectors.of([one.text for one in collection.questions]) @ vectors.of(collection.texts).T
 
 
+def known_words(collection: Collection) -> Words:
+    """What is known of its words."""
+    return _weighed(collection)[0]
+
+
 def word_scores(collection: Collection) -> np.ndarray:
     """(q, n) float32: BM25, as a part of what the question's words could give."""
+    words, postings = _weighed(collection)
+    analyzer = Analyzer(collection.language)
+    questions = [words.question(*analyzer.numbers(one.text)) for one in collection.questions]
+    return np.stack([postings.scores(question) for question in questions])
+
+
+def _weighed(collection: Collection) -> tuple[Words, Postings]:
     analyzer = Analyzer(collection.language)
     each = [analyzer.numbers(text) for text in collection.texts]
     terms, counts = (np.concatenate(parts) for parts in zip(*each, strict=True))
     words = Words(len(each), float(counts.sum()) / len(each), *count_terms(terms))
     weights = np.concatenate([words.passage(*one).weights for one in each])
-    postings = Postings(len(each), **by_term(np.array([len(one[0]) for one in each]), terms, weights))
-    questions = [words.question(*analyzer.numbers(one.text)) for one in collection.questions]
-    return np.stack([postings.scores(question) for question in questions])
+    return words, Postings(len(each), **by_term(np.array([len(one[0]) for one in each]), terms, weights))
 
 
 def differing(collection: Collection, vectors: Vectors, weight: float, orders: list[list[int]], k: int = 10) -> int:
