@@ -94,9 +94,9 @@ class ToolCall(msgspec.Struct, frozen=True, omit_defaults=True):
 class Citation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the answer says at `[begin, end)` of its text, and where a document says so.
 
-    The mark after it in the answer is `[number]`; passages are numbered from 1 as they are first cited. `passage` is its
-    id, `source` and `title` its document's. `quote` is what stands at `place`, [begin, end) of the document's text.
-    `supported` is how likely the quote supports the claim, from 0 to 1.
+    The mark after it in the answer is `[number]`; passages are numbered from 1 as they are first cited. `passage` is
+    its id, `source` and `title` are its document's. `quote` is what stands at `place`, [begin, end) of the document's
+    text. `supported` is how likely the quote supports the claim, from 0 to 1.
     """
 
     begin: int
@@ -116,10 +116,10 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How an answer from passages came about.
 
     `question` is what was searched for, the conversation's words in it where it needs them. `passages` are the ids of
-    those that the answer was made of, best first; `left_out` how many did not fit into the model's context. `abstained`:
-    they don't hold the answer, as `answerable` (a probability; None where nothing tells) or the model itself says.
-    `quoted`: every sentence is the documents' own. `removed` is how many sentences of the model's the passages did not
-    support; `conflicts` how many contradictions of documents are told.
+    those that the answer was made of, best first; `left_out` how many did not fit into the model's context.
+    `abstained`: they don't hold the answer, as `answerable` (a probability; None where nothing tells) or the model
+    itself says. `quoted`: every sentence is the documents' own. `removed` is how many sentences of the model's the
+    passages did not support; `conflicts` how many contradictions of documents are told.
     """
 
     question: str

@@ -1,0 +1,158 @@
+"""Does a passage support a claim? By words alone, so that it can be told why.
+
+A sentence is supported by a window of one or two sentences of a passage. Its numbers, the units at them, its names, and
+what is negated in it must all be the window's; of its other words so many, by weight, and in such an order, that a
+logistic rule fitted on true and spoilt sentences (`benchmarks/answering_support.py`) takes it for supported. A sentence
+that stands there word for word, its negations being the same, is supported for certain.
+
+The rule sees no meaning. Words that change places ("the crew may search passengers") are seen in their order alone;
+what is said with other words is not supported; two numbers with one unit may change places unseen in a long sentence.
+ALCE (Gao et al., 2023, "Enabling Large Language Models to Generate Text with Citations") asks an entailment model
+instead: where one is at hand it is the better judge.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from mainspring.prompts.answering.orders import is_order
+from mainspring.prompts.answering.places import sentence_places
+from mainspring.prompts.answering.sentences import MARK
+from mainspring.prompts.answering.wording import Wording, content, read
+from mainspring.runtimes.index.found import Found
+
+# Of the logistic rule, and the least it must give: see the module's text.
+BIAS, CONTAINMENT, ORDER = -14.0, 14.0, 4.0
+THRESHOLD = 0.5
+_NEAR = 3  # content words from one to the next of a pair that keeps its order
+_MARKS = re.compile(MARK)
+
+
+@dataclass(frozen=True)
+class Window:
+    """One or two sentences of a passage, at [begin, end) of its document."""
+
+    text: str
+    begin: int
+    end: int
+    wording: Wording
+
+
+@dataclass(frozen=True)
+class Support:
+    """The window that supports a claim best, and how likely it does."""
+
+    passage: int
+    window: Window
+    probability: float
+
+    @property
+    def enough(self) -> bool:
+        """Whether the claim may stand."""
+        return self.probability >= THRESHOLD
+
+
+class Evidence:
+    """The passages that an answer may be made of, ready to be asked whether they support what it says."""
+
+    def __init__(self, passages: Sequence[Found]) -> None:
+        self.passages = passages
+        self.sentences = [
+            [Window(text, begin, end, read(text)) for text, begin, end in sentence_places(found)] for found in passages
+        ]
+        self._headings = [frozenset(content(" ".join((found.title, *found.passage.path)))) for found in passages]
+        every = [set(window.wording.content) for windows in self.sentences for window in windows]
+        self._counted = Counter(word for words in every for word in words)
+        self._count = len(every)
+
+    @cached_property
+    def _windows(self) -> list[list[Window]]:
+        return [list(_windows(sentences)) for sentences in self.sentences]
+
+    def weight(self, word: str) -> float:
+        """The inverse document frequency of a word, a sentence being a document: greatest where it is in none."""
+        having = self._counted[word]
+        return math.log(1 + (self._count - having + 0.5) / (having + 0.5))
+
+    def best(self, claim: str, passages: Sequence[int] | None = None) -> Support | None:
+        """What supports `claim` best, in one of `passages` (places in the list, all by default).
+
+        None where there is nothing, or the claim says nothing that could be checked.
+        """
+        said = read(_MARKS.sub(" ", claim))
+        if not said.content and not said.numbers:
+            return None
+        best: Support | None = None
+        for at in range(len(self.passages)) if passages is None else passages:
+            for window in self._windows[at]:
+                probability = self._probability(said, window, self._headings[at])
+                better = best is None or probability > best.probability
+                if better and probability > 0:
+                    best = Support(at, window, probability)
+        return best
+
+    def _probability(self, said: Wording, window: Window, headings: frozenset[str]) -> float:
+        there = window.wording
+        if is_order(window.text):
+            return 0.0
+        if not same_polarity(said, there):
+            return 0.0
+        if _stands_in(said.words, there.words):
+            return 1.0
+        if not (said.numbers <= there.numbers and said.measures <= there.measures):
+            return 0.0
+        words = frozenset(there.content) | headings
+        if not said.names <= words:
+            return 0.0
+        weights = [self.weight(word) for word in said.content]
+        if not weights:
+            return 0.0
+        contained = sum(w for word, w in zip(said.content, weights, strict=True) if word in words) / sum(weights)
+        return _logistic(BIAS + CONTAINMENT * contained + ORDER * order_kept(said.content, there.content))
+
+
+def order_kept(said: Sequence[str], there: Sequence[str]) -> float:
+    """The share of neighbouring content words of `said` that `there` has in this order, near each other; 1 of none."""
+    pairs = list(pairwise(said))
+    if not pairs:
+        return 1.0
+    near = {(there[a], there[b]) for a in range(len(there)) for b in range(a + 1, min(a + 1 + _NEAR, len(there)))}
+    return sum(pair in near for pair in pairs) / len(pairs)
+
+
+def same_polarity(said: Wording, there: Wording) -> bool:
+    """Whether what one negates the other does, as far as both speak of it."""
+    if not said.negated and not there.negated:
+        return True
+    in_said = {word for scope in said.negated for word in scope}
+    in_there = {word for scope in there.negated for word in scope}
+    if any(scope and scope[0] not in in_there for scope in said.negated):
+        return False
+    if any(scope and scope[0] in said.content and scope[0] not in in_said for scope in there.negated):
+        return False
+    # A negation of nothing ("It is not.") can be told by there being one only.
+    bare = any(not scope for scope in (*said.negated, *there.negated))
+    return not bare or bool(said.negated) == bool(there.negated)
+
+
+def _stands_in(said: tuple[str, ...], there: tuple[str, ...]) -> bool:
+    length = len(said)
+    return any(there[at : at + length] == said for at in range(len(there) - length + 1))
+
+
+def _windows(sentences: list[Window]) -> Iterator[Window]:
+    yield from sentences
+    for one, other in pairwise(sentences):
+        if not (is_order(one.text) or is_order(other.text)):
+            text = f"{one.text} {other.text}"
+            yield Window(text, min(one.begin, other.begin), max(one.end, other.end), read(text))
+
+
+def _logistic(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
