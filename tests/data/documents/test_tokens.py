@@ -14,9 +14,12 @@ from mainspring.data.documents.tokens import EstimatedTokens, TokenizerTokens
 BERT, BYTES = bert(), bytes_of_gpt()
 both = pytest.mark.parametrize("tokens", [BERT, BYTES], ids=["bert", "bytes"])
 texts = st.text(
-    st.sampled_from("abcdet ngT.,_-ÄéßİΣ\u0301\u00a0\u2028\u3000\x1c\x85\x00\r\n\t漢字[]") | st.characters(codec="utf-8"),
+    st.sampled_from("abcdet ngT.,_-ÄéßİΣ\u0301\u00a0\u2028\u3000\x1c\x85\x00\r\n\t漢字[]")
+    | st.characters(codec="utf-8"),
     max_size=60,
-) | st.lists(st.sampled_from(["[SEP]", "x[MASK]y", "[mask]", "the", "foo.bar_baz()", "a" * 101]), max_size=8).map(" ".join)
+) | st.lists(st.sampled_from(["[SEP]", "x[MASK]y", "[mask]", "the", "foo.bar_baz()", "a" * 101]), max_size=8).map(
+    " ".join
+)
 
 
 @both
