@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from mainspring.data.documents.document import Value
-from mainspring.data.documents.passages import Passage
 from mainspring.runtimes.index.found import Found
 from mainspring.runtimes.language.protocol import Answered, Citation
 
@@ -153,9 +152,3 @@ def fields_of(text: str, citations: Iterable[Citation], answered: Answered, foun
         "answerable": answered.answerable,
         "threshold": answered.threshold,
     }
-
-
-def place_of(passage: Passage) -> str:
-    """Where a passage stands, for people: `fares.pdf, Fares > Refunds, page 3`."""
-    page = f"page {passage.page}" if passage.page is not None else ""
-    return ", ".join(part for part in (passage.source, " > ".join(passage.path), page) if part)

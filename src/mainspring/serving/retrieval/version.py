@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mainspring.errors import OverloadedError, RuntimeLoadError
+from mainspring.prompts.model_tools import ask_documents
 from mainspring.registry.versions import Golden, Manifest, Version
 from mainspring.runtimes.index.filters import Filter
 from mainspring.runtimes.index.found import Searched
@@ -18,10 +19,8 @@ from mainspring.runtimes.index.rerank import Reranker, open_reranker
 from mainspring.runtimes.index.searching import Searcher
 from mainspring.serving.language import LanguageVersion
 from mainspring.serving.live import LiveVersion
-from mainspring.serving.retrieval.results import place_of
 
 FOLDER = "index"
-_TOLD = 5  # passages that a model is told which asks this one as a tool
 _PROOF_SECONDS = 2.0
 
 _closing: set[asyncio.Task[None]] = set()  # the event loop itself holds its tasks weakly
@@ -102,7 +101,7 @@ class RetrievalVersion(LiveVersion):
 
     async def tell(self, arguments: dict[str, Any]) -> str:
         """See `LiveVersion`."""
-        return as_text(await self.search(arguments["question"], _TOLD))
+        return await ask_documents(self.search, arguments)
 
     async def close(self) -> None:
         """See `LiveVersion`."""
@@ -128,13 +127,6 @@ class RetrievalVersion(LiveVersion):
                 f"the golden question {question[:60]!r} does not find {len(lost)} of its {len(ids)} passages any more: "
                 f"fit {self.model} again"
             )
-
-
-def as_text(result: Searched) -> str:
-    """The passages as text, each under its place."""
-    if not result.found:
-        return "nothing was found"
-    return "\n\n".join(f"[{place_of(one.passage)}]\n{one.passage.text}" for one in result.found)
 
 
 async def _close(embedder: LanguageVersion, index: Index) -> None:
