@@ -19,7 +19,7 @@ import numpy as np
 from mainspring.errors import StoreError, require
 from mainspring.runtimes.index.filters import All, AnyOf, Between, Filter, Not, OneOf
 from mainspring.runtimes.index.stores.attempts import Trouble, patiently, read_key, refused_key
-from mainspring.runtimes.index.stores.fields import normal, stored_within
+from mainspring.runtimes.index.stores.keys import normal, stored_within
 from mainspring.runtimes.index.stores.ranking import Candidate, asked_by, best
 from mainspring.runtimes.index.stores.settings import StoreSettings
 from mainspring.runtimes.index.stores.store import Entry, Hit, Query, Sparse
@@ -81,7 +81,8 @@ class PineconeStore:
         index, known = self._opened(), self._changed()
         for batch in _batches([_record(entry) for entry in {entry.id: entry for entry in entries}.values()]):
             answer = self._do(f"write {len(batch)} passages", index.upsert, vectors=batch, namespace=self._name)
-            self._written = answer.response_info.lsn_committed
+            told = answer.response_info
+            self._written = None if told is None else told.lsn_committed
             known |= {record["id"] for record in batch}
 
     def delete(self, ids: Sequence[str]) -> None:
