@@ -100,13 +100,11 @@ class PineconeStore:
             StoreError: also where it takes more than ten minutes.
         """
         index, known = self._opened(), self._changed()
-        stats = partial(self._do, "count the passages", index.describe_index_stats)
-        # Any question will do. Zero is one, but not every index takes it.
-        question = [1.0, *[0.0] * (stats().dimension - 1)]
+        width = self._do("look at the index", index.describe_index_stats).dimension
+        question = [1.0, *[0.0] * (width - 1)]  # any will do
 
         def seen() -> bool:
-            namespace = stats().namespaces.get(self._name)
-            if (namespace.vector_count if namespace is not None else 0) != len(known):
+            if self._counted(index) != len(known):
                 return False
             if self._written is None:  # the service did not say up to where
                 return True
@@ -121,7 +119,7 @@ class PineconeStore:
         index = self._opened()
         if self._known is not None:
             return len(self._known)
-        return self._do("count the passages", index.describe_namespace, name=self._name).record_count
+        return self._counted(index)
 
     def ids(self) -> set[str]:
         """Their ids."""
@@ -205,6 +203,10 @@ class PineconeStore:
         if self._known is None:
             self._known = self._listed()
         return self._known
+
+    def _counted(self, index: Any) -> int:
+        namespace = self._do("count the passages", index.describe_index_stats).namespaces.get(self._name)
+        return 0 if namespace is None else namespace.vector_count  # an empty one need not be told of
 
     def _listed(self) -> set[str]:
         pages = partial(self._index.list, namespace=self._name)
