@@ -121,7 +121,7 @@ class Evidence:
     def _compare(self, said: Wording, window: Window, headings: tuple[str, ...]) -> Overlap | None:
         """What they have in common; None where the window cannot support it."""
         there = window.wording
-        if is_order(window.text) or not same_polarity(said, there):
+        if not same_polarity(said, there):
             return None
         if _stands_in(said.words, there.words):
             return VERBATIM
@@ -164,9 +164,11 @@ def _stands_in(said: tuple[str, ...], there: tuple[str, ...]) -> bool:
 
 
 def _windows(sentences: list[Window]) -> Iterator[Window]:
-    yield from sentences
+    """Each sentence, and each two that follow each other; none that speaks to the assistant."""
+    orders = {window for window in sentences if is_order(window.text)}
+    yield from (window for window in sentences if window not in orders)
     for one, other in pairwise(sentences):
-        if not (is_order(one.text) or is_order(other.text)):
+        if one not in orders and other not in orders:
             text = f"{one.text} {other.text}"
             yield Window(text, min(one.begin, other.begin), max(one.end, other.end), read(text))
 
