@@ -30,7 +30,7 @@ from mainspring.registry import desired, versions
 from mainspring.registry.versions import Golden, Lineage, Manifest, Version
 from mainspring.runtimes.index.identity import Embedder
 from mainspring.runtimes.index.index import Index
-from mainspring.runtimes.index.questions import IndexSearch
+from mainspring.runtimes.index.searching import Searcher
 from mainspring.runtimes.index.stores.settings import StoreSettings
 from mainspring.runtimes.index.writing import IndexWriter
 from mainspring.runtimes.language import host
@@ -115,11 +115,15 @@ def make_project(folder: Path, *, serving: str = "", handbook: str = "", desk: s
     return project
 
 
-def publish_handbook(project: Project, documents: dict[str, str] = DOCUMENTS, *, live: bool = True) -> Version:
-    """A version of the collection."""
+def publish_handbook(
+    project: Project, documents: dict[str, str] = DOCUMENTS, *, live: bool = True, finds: list[str] | None = None
+) -> Version:
+    """A version of the collection. `finds` is what its golden question is said to find, instead of the truth."""
     with versions.staging(project.state, "handbook") as staged:
         write_encoder(staged, documents.values())
         golden = asyncio.run(_write_index(staged, documents))
+        if finds is not None:
+            golden.answers[1]["ids"] = finds
         (staged / versions.GOLDEN).write_bytes(msgspec.json.encode(golden))
         schema = Schema((Column("question", "text"),), Target("document", text=True))
         version = versions.publish(staged, _manifest(project, "handbook", "retrieval", schema, {"engine": "onnx"}))
@@ -229,7 +233,7 @@ async def _write_index(folder: Path, documents: dict[str, str]) -> Golden:
             writer.add(made, passages, vectors)
         writer.close()
     index = Index.load(folder / "index")
-    searched = await IndexSearch(index, engine)(QUESTION, 1)
+    searched = await Searcher(engine, index)(QUESTION, 1)
     vectors, _ = await engine.embed([QUESTION])
     index.close()
     await engine.close()
@@ -250,22 +254,32 @@ def reply(messages: list[dict], choice: int) -> str:
 
 @contextmanager
 def engines(project: Project) -> Iterator[None]:
-    """The engines of version 1 of all models: the embedder's as the engine room starts it, the rule's in a process."""
+    """The engines of version 1 of all models."""
+    sockets = [socket_path(project.state, model, "1") for model in ("desk", "talker")]
+    rule = [sys.executable, "-c", "import handbooks; handbooks.main()", *map(str, sockets)]
+    with embedder(project, "1"), _running(rule, *sockets):
+        yield
+
+
+@contextmanager
+def embedder(project: Project, version: str) -> Iterator[None]:
+    """The engine of a version of the handbook, as the engine room starts it."""
     from mainspring.serving.engines import commands
 
-    sockets = {model: socket_path(project.state, model, "1") for model in ("handbook", "desk", "talker")}
-    embedder = commands.command(project.state, "handbook", "1", sockets["handbook"], grace_seconds=1)
-    rule = [sys.executable, "-c", "import handbooks; handbooks.main()", str(sockets["desk"]), str(sockets["talker"])]
-    processes = [
-        subprocess.Popen(command, preexec_fn=in_child(), cwd=Path(__file__).parent) for command in (embedder, rule)
-    ]
+    socket = socket_path(project.state, "handbook", version)
+    with _running(commands.command(project.state, "handbook", version, socket, grace_seconds=1), socket):
+        yield
+
+
+@contextmanager
+def _running(command: list[str], *sockets: Path) -> Iterator[None]:
+    process = subprocess.Popen(command, preexec_fn=in_child(), cwd=Path(__file__).parent)
     try:
-        wait_until(lambda: all(short(socket).exists() for socket in sockets.values()), "the engines", 60)
+        wait_until(lambda: all(short(socket).exists() for socket in sockets), "the engines", 60)
         yield
     finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+        process.kill()
+        process.wait()
 
 
 def main() -> None:
