@@ -2,9 +2,13 @@
 
 import json
 
+import click
 import handbooks
 import pytest
 from handbooks import ANSWER, DOCUMENTS, QUESTION
+
+from mainspring.cli import cli
+from mainspring.errors import SpecError
 
 from .conftest import in_folder
 
@@ -55,10 +59,10 @@ def test_search_tells_machines_all_of_it(mainspring, airdesk):
     ],
     ids=lambda given: given if isinstance(given, str) else given[0],
 )
-def test_what_cannot_be_asked_is_said(mainspring, served, arguments, said):
-    found = mainspring(*arguments, *in_folder(served))
-    assert found.code == 2
-    assert said in found.err
+def test_what_cannot_be_asked_is_said(served, arguments, said):
+    with pytest.raises((SpecError, click.UsageError)) as wrong:
+        cli.main([*arguments, "--project", str(served.folder)], standalone_mode=False)
+    assert said in str(wrong.value)
 
 
 def test_a_collection_is_asked_by_itself(mainspring, airdesk):
