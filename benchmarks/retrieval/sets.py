@@ -9,12 +9,12 @@ FOLDER is then a project: `documents/`, `questions.jsonl` and a `mainspring.toml
 - python-index: an entry of the index, and the section that it leads to, in the same
 - perl-faq: a heading of the FAQ (perl-doc), and what stands under it, in all of Perl's documentation
 - debian-faq: a heading of the FAQ (debian-faq), and what stands under it
-- manpages: what a system call or a C function (manpages-dev) is for, and its page
+- manpages: what a system call (manpages-dev, section 2) is for, and its page
 - construction: a question, and its answer among 503 (zaragoza-construction-faq); construction-sv: the same in Swedish
 - handbook: as a passenger asks, and a sentence or a row of a table in examples/airdesk/handbook; some have no answer
 
 What became a question is taken out of the documents: the words of a heading, the term, the index entry, the line of a
-manual page. Histories (What's New, perldelta) are left out: they say everything again. Documents come from packages of
+manual page. Histories (What's New, perldelta) and interfaces in C are left out. Documents come from packages of
 Debian and PyPI, fetched by `apt-get download` and `pip download` once.
 """
 
@@ -39,7 +39,13 @@ import markup
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".benchmarks/retrieval"
 PYTHON = "usr/share/doc/python3.11/html/_sources"
-HISTORIES = ("whatsnew/", "distutils/", "includes/", "contents.rst", "about.rst")
+# Histories, which say everything again, interfaces in C, and what runs on one system only.
+LEFT_OUT = ("whatsnew/", "distutils/", "includes/", "c-api/", "extending/", "contents.rst", "about.rst")
+LEFT_OUT_PERL = re.compile(
+    r"perl(\d*delta|toc|hist|faq|api|apio|intern|uniprops|guts|xs.*|call|embed|iol|clib|mroapi|reapi|reguts|interp|hack.*"
+    r"|source|debguts|aix|amiga|android|bs2000|ce|cygwin|freebsd|haiku|hpux|hurd|irix|linux|macosx?|netware|openbsd|os2|os390"
+    r"|os400|plan9|qnx|riscos|solaris|synology|tru64|vms|vos|win32|cn|jp|ko|tw|gpl|artistic|gov|policy|git|docstyle)"
+)
 
 PROJECT = """[project]
 name = "{name}"
@@ -81,12 +87,12 @@ def write(name: str, folder: Path) -> Set:
 
 
 def python_docs() -> Set:
-    """The documentation without its histories, and without questions."""
+    """The documentation without what is left out, and without questions."""
     root = debian("python3.11-doc") / PYTHON
     made = Set()
     for file in sorted(root.rglob("*.rst.txt")):
         path = str(file.relative_to(root)).removesuffix(".txt")
-        if not path.startswith(HISTORIES):
+        if not path.startswith(LEFT_OUT):
             made.texts[path] = file.read_text(encoding="utf-8")
     return made
 
@@ -150,7 +156,7 @@ def perl_faq() -> Set:
     made = Set()
     number = 0
     for file in sorted(debian("perl-doc").rglob("*.pod")):
-        if re.fullmatch(r"perl\d*delta|perltoc|perlhist|perlfaq", file.stem):
+        if LEFT_OUT_PERL.fullmatch(file.stem):
             continue
         text = markup.markdown_of_pod(file.read_text(encoding="utf-8", errors="replace"))
         path = f"{file.stem}.md"
@@ -189,7 +195,7 @@ def debian_faq() -> Set:
 def manpages() -> Set:
     """What each page says after its name."""
     made = Set()
-    for file in sorted(debian("manpages-dev").rglob("*.gz")):
+    for file in sorted(debian("manpages-dev").rglob("man2/*.2.gz")):
         if file.is_symlink():
             continue
         text = gzip.decompress(file.read_bytes()).decode("utf-8", errors="replace")

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("predict", "Ask the champion, from the terminal."),
     "search": ("search", "Find passages of documents, in the terminal."),
     "ask": ("ask", "Ask documents a question: an answer with its sources."),
+    "questions": ("questions", "Have a language model write questions about documents."),
     "chat": ("chat", "Talk to a language model, in the terminal."),
     "status": ("status", "Show what is live, since when, on what evidence."),
     "history": ("history", "Show what happened: fits, alarms, renewals, promotions."),

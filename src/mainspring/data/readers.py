@@ -78,7 +78,7 @@ def read_named(
     if gives_rows(project.folder, data):
         given = functions.call(data, project.folder, mistake)
         return _typed(_json_texts(given, nested), data, FROM_TYPED, kinds, missing)
-    return read_files(_files(project.folder, data, mistake), kinds, missing, nested)
+    return read_files(named_files(project.folder, data, mistake), kinds, missing, nested)
 
 
 def gives_rows(folder: Path, data: str) -> bool:
@@ -170,7 +170,8 @@ def _fill(data: str, mistake: Mistake) -> tuple[str, list[str]]:
     return _VARIABLE.sub(lambda match: os.environ[match[1]], data), [os.environ[name] for name in names]
 
 
-def _files(folder: Path, data: str, mistake: Mistake) -> list[Path]:
+def named_files(folder: Path, data: str, mistake: Mistake) -> list[Path]:
+    """The files of tables that `data` names, in order; SpecError if there is none, or one that is no table."""
     path = folder / data
     if path.is_file():
         files = [path]

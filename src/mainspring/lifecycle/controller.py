@@ -51,11 +51,11 @@ def control(project: Project, stop: threading.Event) -> None:
 
 
 class Controller:
-    """Looks after all models of `project`. With `[log] enabled = false` only the schedule begins renewals."""
+    """Looks after all models of `project`. Without a log, only schedules and changed documents begin renewals."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._monitors = {name: Monitor(project, name) for name in project.of_rows}
+        self._monitors = {name: Monitor(project, name) for name in project.watched}
         self._renewals: dict[str, subprocess.Popen[bytes]] = {}
         self._rotated = 0.0
         self._judged: dict[str, float] = {}
@@ -87,7 +87,7 @@ class Controller:
         for model in self._project.models:
             self._safely(f"the history of {model}", partial(promote.complete, self._project, model))
             self._safely(f"the trial of {model}", partial(self._judge, model))
-            if model in self._monitors and self._project.log.enabled:
+            if model in self._monitors and (self._project.log.enabled or model in self._project.retrievals):
                 self._safely(f"the monitoring of {model}", partial(self._monitor, model))
             self._safely(f"the renewal of {model}", partial(self._renew, model))
 
@@ -110,7 +110,7 @@ class Controller:
             return
         policy, events = self._project.models[model].renew, history.read(self._project.state, model)
         outdated = lineage.outdated(self._project, model, live.champion)
-        found = due(policy, live, events, self._alarms.get(model, []), datetime.now(UTC), outdated)
+        found = due(policy, live, events, self._reasons(model), datetime.now(UTC), outdated)
         if found:
             try:
                 with fit.only_fit(self._project, model):
@@ -119,6 +119,16 @@ class Controller:
                 return
             _log.warning("%s is renewed: %s", model, found.reason)
             self._renewals[model] = _start_renewal(self._project, model, found.reason, found.since)
+
+    def _reasons(self, model: str) -> list[Alarm]:
+        """The alarms that a renewal can end. What is asked of documents, and found in them, no new index of the same
+        documents changes.
+        """
+        alarms = self._alarms.get(model, [])
+        if model not in self._project.retrievals:
+            return alarms
+        documents = [alarm for alarm in alarms if alarm.finding.subject == "documents"]
+        return documents if self._monitors[model].settled else []
 
     def _is_renewing(self, model: str) -> bool:
         process = self._renewals.get(model)

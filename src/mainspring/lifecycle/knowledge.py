@@ -35,7 +35,6 @@ class Assistant:
         count = self.settings.passages if passages is None else passages
         return replace(self, search=search, settings=msgspec.structs.replace(self.settings, passages=count))
 
-    @property
     def engine(self) -> KnowledgeEngine:
         """What answers."""
         embed = None if self.index is None else self.index.vectors
@@ -51,11 +50,19 @@ async def open_assistant(state: Path, version: Version, engine: Engine) -> Assis
         RegistryError: the collection has no champion, or is damaged.
     """
     knowledge = Knowledge.of(version.manifest.parameters)
-    if knowledge is None:
-        return None
+    return None if knowledge is None else await assistant(state, version.folder, knowledge, engine)
+
+
+async def assistant(state: Path, folder: Path, knowledge: Knowledge, engine: Engine) -> Assistant:
+    """As `open_assistant`, of what lies in `folder` and need not be published yet.
+
+    Raises:
+        RegistryError: the collection has no champion, or is damaged.
+    """
     champion = desired.read(state).champion(knowledge.model)
     if champion is None:
         raise versions.no_champion(state, knowledge.model)
     index = await open_index(state, versions.load(state, knowledge.model, champion))
-    prompt = version.file(PROMPT).read_text(encoding="utf-8") if PROMPT in version.manifest.files else ""
-    return Assistant(engine, index, knowledge.answering(prompt), index)
+    prompt = folder / PROMPT
+    text = prompt.read_text(encoding="utf-8") if prompt.is_file() else ""
+    return Assistant(engine, index, knowledge.answering(text), index)

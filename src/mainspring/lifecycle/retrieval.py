@@ -32,6 +32,7 @@ from mainspring.errors import MainspringError, RegistryError, require
 from mainspring.lifecycle import lineage, retrieval_page, retrieval_questions, retrieval_verdict
 from mainspring.lifecycle.indexes import FOLDER as INDEX
 from mainspring.lifecycle.progress import Prepared, Watcher
+from mainspring.lifecycle.retrieval_collections import drop_unneeded
 from mainspring.lifecycle.retrieval_questions import Documents
 from mainspring.lifecycle.retrieval_report import MissedLine, RetrievalReport, UnreadLine, WayLine
 from mainspring.lifecycle.retrieval_served import served
@@ -113,6 +114,8 @@ class _Making:
 
     def version(self) -> Version:
         """Index, tune, judge, write down, publish."""
+        for note in drop_unneeded(self._project.state, self._model):
+            self._tell(note)
         self._embedder.put(self._staged)
         indexed = self._timed("indexed in", self._index)
         index = Index.load(self._staged / INDEX)

@@ -30,7 +30,7 @@ async def answer(
     asked: list[Message] = [*messages, {"role": "user", "content": question}]
     whole = Answer()
     request = Generate(messages=asked, sampling=Sampling(temperature=0.0))
-    async for piece in assistant.asking(search, k).engine.generate(request):
+    async for piece in assistant.asking(search, k).engine().generate(request):
         if isinstance(piece, Delta):
             whole.add(piece)
     assert whole.answered is not None  # the last piece of every answer from documents says how it came about

@@ -137,7 +137,7 @@ class LanguageModel:
                 await engine.close()
                 raise
             self._engine = engine
-        return self._engine if self._assistant is None else self._assistant.engine
+        return self._engine if self._assistant is None else self._assistant.engine()
 
     @property
     def opened(self) -> Index:

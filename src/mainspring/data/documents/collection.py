@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -16,11 +17,11 @@ from mainspring.files import sha256
 from mainspring.spec import Project
 
 
-def collect(project: Project, model: str) -> list[Source]:
+def collect(project: Project, model: str, *, digest_of: Callable[[Path], str] = sha256) -> list[Source]:
     """The sources of the retrieval model `model`: files in the order of their names, or rows in theirs.
 
-    Files are hashed, and nothing is parsed. Each source is read apart from the others: what is wrong with one is told
-    when it is read, by its name, and stops no other.
+    Files are hashed, by `digest_of`, and nothing is parsed. Each source is read apart from the others: what is wrong
+    with one is told when it is read, by its name, and stops no other.
 
     Raises:
         SpecError: `data` names nothing, or something outside of the project's folder.
@@ -43,7 +44,7 @@ def collect(project: Project, model: str) -> list[Source]:
     sources = []
     for path in paths:
         name = path.relative_to(root).as_posix()
-        digest, unread = _digest(path, name)
+        digest, unread = _digest(path, name, digest_of)
         if digest and (equal := first.setdefault(digest, name)) != name:
             unread = f"is equal to {equal}"
         reader = None if unread else partial(apart.read, path, name, spec.encoding)
@@ -51,7 +52,7 @@ def collect(project: Project, model: str) -> list[Source]:
     return sources
 
 
-def _digest(path: Path, name: str) -> tuple[str, str | None]:
+def _digest(path: Path, name: str, digest_of: Callable[[Path], str]) -> tuple[str, str | None]:
     """The sha256 of a file that is to be read, or why it is not."""
     if suffix_of(name) is None:
         if format_of(path):
@@ -65,6 +66,6 @@ def _digest(path: Path, name: str) -> tuple[str, str | None]:
             return "", "is empty"
         if size > LARGEST_FILE:
             return "", f"has {size / 2**20:,.0f} MiB; at most {LARGEST_FILE // 2**20} are read: divide it"
-        return sha256(path), None
+        return digest_of(path), None
     except OSError as error:
         return "", f"cannot be opened: {error.strerror or error}"

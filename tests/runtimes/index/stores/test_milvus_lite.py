@@ -35,9 +35,7 @@ def test_fields_that_are_too_long(opening: Opening) -> None:
     [entry] = entries(31)[:1]
     fitting, longer = "ü" * 32_000, "ü" * 32_800
     store.insert([msgspec.structs.replace(entry, fields={"title": fitting, "page": 1})])
-    with pytest.raises(
-        StoreError, match=rf"passage {entry.id} have 65,6.. bytes, .*65,535 \(the longest is 'text_title'"
-    ):
+    with pytest.raises(StoreError, match=rf"passage {entry.id} have 65,6.. bytes, .*65,535 \(the longest is 'title'"):
         store.insert([msgspec.structs.replace(entry, fields={"title": longer, "page": 1})])
     store.publish()
     [hit] = store.search(question(1, 1.0), 5, read_filter({"title": fitting}))
@@ -58,8 +56,6 @@ def test_another_process_has_it_open(opening: Opening, tmp_path: Path) -> None:
     assert "StoreError: cannot open it (Milvus Lite in " in run.stderr
     assert "another process has it open" in run.stderr
     store.close()
-    run = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
 
 
 def test_two_stores_of_one_process(tmp_path: Path) -> None:

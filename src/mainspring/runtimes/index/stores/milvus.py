@@ -25,7 +25,7 @@ import numpy as np
 from mainspring.errors import StoreError, require
 from mainspring.runtimes.index.filters import All, AnyOf, Between, Filter, Not, OneOf
 from mainspring.runtimes.index.stores.attempts import Trouble, patiently, read_key, refused_key
-from mainspring.runtimes.index.stores.fields import normal, stored
+from mainspring.runtimes.index.stores.fields import normal, stored_within
 from mainspring.runtimes.index.stores.ranking import By, Candidate, asked_by, best, deep_bound
 from mainspring.runtimes.index.stores.settings import StoreSettings
 from mainspring.runtimes.index.stores.store import Entry, Hit, Query, Sparse
@@ -253,14 +253,7 @@ def collection_name(collection: str) -> str:
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    fields = stored(entry.fields)
-    size = len(json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace"))
-    if size > _FIELD_BYTES:
-        longest = max(fields, key=lambda name: len(str(fields[name])))
-        raise StoreError(
-            f"the fields of passage {entry.id} have {size:,} bytes, and Milvus takes {_FIELD_BYTES:,} (the longest is "
-            f"{longest!r}): leave it out of the documents' metadata, or keep the index in another store"
-        )
+    fields = stored_within(_FIELD_BYTES, "Milvus", entry.id, entry.fields)
     terms = dict(zip(entry.sparse.terms.tolist(), entry.sparse.weights.tolist(), strict=True))
     return {"id": entry.id, "dense": entry.dense.tolist(), "sparse": terms or {_NO_WORDS: 1.0}, **fields}
 
