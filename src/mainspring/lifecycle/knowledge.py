@@ -40,6 +40,11 @@ class Assistant:
         embed = None if self.index is None else self.index.vectors
         return KnowledgeEngine(self.writer, self.search, self.settings, embed=embed)
 
+    async def close(self) -> None:
+        """Let go of the index, if there is one."""
+        if self.index is not None:
+            await self.index.close()
+
 
 async def open_assistant(state: Path, version: Version, engine: Engine) -> Assistant | None:
     """A version of a chat model whose `engine` is open, with the champion of the collection that it answers from.

@@ -158,8 +158,8 @@ class LanguageModel:
         self._engine = self._assistant = None
         if engine is not None:
             await engine.close()
-        if assistant is not None and assistant.index is not None:
-            await assistant.index.close()
+        if assistant is not None:
+            await assistant.close()
 
     def __enter__(self) -> LanguageModel:
         return self
