@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -115,12 +115,19 @@ def make_project(folder: Path, *, serving: str = "", handbook: str = "", desk: s
     return project
 
 
-def publish_handbook(project: Project, documents: dict[str, str] = DOCUMENTS, *, live: bool = True) -> Version:
-    """A version of the collection."""
+def publish_handbook(
+    project: Project,
+    documents: dict[str, str] = DOCUMENTS,
+    *,
+    live: bool = True,
+    more: Callable[[Path], None] = lambda staged: None,
+) -> Version:
+    """A version of the collection; `more` writes further files into its folder."""
     with versions.staging(project.state, "handbook") as staged:
         write_encoder(staged, documents.values())
         golden = asyncio.run(_write_index(staged, documents))
         (staged / versions.GOLDEN).write_bytes(msgspec.json.encode(golden))
+        more(staged)
         schema = Schema((Column("question", "text"),), Target("document", text=True))
         version = versions.publish(staged, _manifest(project, "handbook", "retrieval", schema, {"engine": "onnx"}))
     if live:
