@@ -30,7 +30,7 @@ from mainspring.registry import desired, versions
 from mainspring.registry.versions import Golden, Lineage, Manifest, Version
 from mainspring.runtimes.index.identity import Embedder
 from mainspring.runtimes.index.index import Index
-from mainspring.runtimes.index.questions import IndexSearch
+from mainspring.runtimes.index.searching import Searcher
 from mainspring.runtimes.index.stores.settings import StoreSettings
 from mainspring.runtimes.index.writing import IndexWriter
 from mainspring.runtimes.language import host
@@ -120,12 +120,17 @@ def publish_handbook(
     documents: dict[str, str] = DOCUMENTS,
     *,
     live: bool = True,
+    finds: list[str] | None = None,
     more: Callable[[Path], None] = lambda staged: None,
 ) -> Version:
-    """A version of the collection; `more` writes further files into its folder."""
+    """A version of the collection. `finds` is what its golden question is said to find, instead of the truth; `more`
+    writes further files into its folder.
+    """
     with versions.staging(project.state, "handbook") as staged:
         write_encoder(staged, documents.values())
         golden = asyncio.run(_write_index(staged, documents))
+        if finds is not None:
+            golden.answers[1]["ids"] = finds
         (staged / versions.GOLDEN).write_bytes(msgspec.json.encode(golden))
         more(staged)
         schema = Schema((Column("question", "text"),), Target("document", text=True))
@@ -236,7 +241,7 @@ async def _write_index(folder: Path, documents: dict[str, str]) -> Golden:
             writer.add(made, passages, vectors)
         writer.close()
     index = Index.load(folder / "index")
-    searched = await IndexSearch(index, engine)(QUESTION, 1)
+    searched = await Searcher(engine, index)(QUESTION, 1)
     vectors, _ = await engine.embed([QUESTION])
     index.close()
     await engine.close()
@@ -257,22 +262,32 @@ def reply(messages: list[dict], choice: int) -> str:
 
 @contextmanager
 def engines(project: Project) -> Iterator[None]:
-    """The engines of version 1 of all models: the embedder's as the engine room starts it, the rule's in a process."""
+    """The engines of version 1 of all models."""
+    sockets = [socket_path(project.state, model, "1") for model in ("desk", "talker")]
+    rule = [sys.executable, "-c", "import handbooks; handbooks.main()", *map(str, sockets)]
+    with embedder(project, "1"), _running(rule, *sockets):
+        yield
+
+
+@contextmanager
+def embedder(project: Project, version: str) -> Iterator[None]:
+    """The engine of a version of the handbook, as the engine room starts it."""
     from mainspring.serving.engines import commands
 
-    sockets = {model: socket_path(project.state, model, "1") for model in ("handbook", "desk", "talker")}
-    embedder = commands.command(project.state, "handbook", "1", sockets["handbook"], grace_seconds=1)
-    rule = [sys.executable, "-c", "import handbooks; handbooks.main()", str(sockets["desk"]), str(sockets["talker"])]
-    processes = [
-        subprocess.Popen(command, preexec_fn=in_child(), cwd=Path(__file__).parent) for command in (embedder, rule)
-    ]
+    socket = socket_path(project.state, "handbook", version)
+    with _running(commands.command(project.state, "handbook", version, socket, grace_seconds=1), socket):
+        yield
+
+
+@contextmanager
+def _running(command: list[str], *sockets: Path) -> Iterator[None]:
+    process = subprocess.Popen(command, preexec_fn=in_child(), cwd=Path(__file__).parent)
     try:
-        wait_until(lambda: all(short(socket).exists() for socket in sockets.values()), "the engines", 60)
+        wait_until(lambda: all(short(socket).exists() for socket in sockets), "the engines", 60)
         yield
     finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+        process.kill()
+        process.wait()
 
 
 def main() -> None:

@@ -22,6 +22,10 @@ from mainspring.errors import MainspringError
 _EXTRAS = {
     "tabular": ("numpy", "pyarrow", "sklearn", "xgboost", "optuna", "skl2onnx", "onnxmltools", "onnxruntime"),
     "serve": ("fastapi", "uvicorn", "httptools", "onnxruntime", "prometheus_client"),
+    "retrieval": (
+        *("charset_normalizer", "faiss", "markdown_it", "mdit_py_plugins", "pyarrow", "pypdfium2", "Stemmer", "docx"),
+        *("yaml", "scipy"),
+    ),
     "tracking": ("mlflow", "sqlalchemy", "alembic"),
     "sql": ("sqlalchemy", "psycopg"),
 }

@@ -60,9 +60,11 @@ def read_named(
     kinds: Mapping[str, Kind],
     missing: Collection[str] | None = None,
     nested: Collection[str] = (),
+    *,
+    key: str = "data",
 ) -> pa.Table:
-    """As `read`, of what `data` and `query` of `model` name; the rest as in `read_files`."""
-    mistake = partial(project.mistake, ("models", model, "data"))
+    """As `read`, of what `key` and `query` of `model` name; the rest as in `read_files`."""
+    mistake = partial(project.mistake, ("models", model, key))
     data, secrets = _fill(named, mistake)
     if _DATABASE.match(data):
         if query is None:

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from mainspring.lifecycle.engines import engine_of
 from mainspring.registry.versions import Version
+from mainspring.runtimes.index.filters import Filter
+from mainspring.runtimes.index.found import Searched
 from mainspring.runtimes.index.index import Index
-from mainspring.runtimes.index.questions import IndexSearch
+from mainspring.runtimes.index.rerank import open_reranker
+from mainspring.runtimes.index.searching import Searcher
+from mainspring.runtimes.language.protocol import Engine
 
 FOLDER = "index"
 
 
-class OpenIndex(IndexSearch):
-    """One whose embedder is closed with it."""
+@dataclass(frozen=True)
+class OpenIndex:
+    """See `runtimes.index.found.Search`."""
+
+    index: Index
+    embedder: Engine
+    searcher: Searcher
+
+    async def __call__(self, question: str, k: int, where: Filter | None = None) -> Searched:
+        """The best k passages."""
+        return await self.searcher(question, k, where)
+
+    async def vectors(self, texts: list[str]) -> np.ndarray:
+        """Those of sentences, by the embedder: (n, width) float32, of length 1."""
+        return (await self.embedder.embed(texts))[0]
 
     async def close(self) -> None:
-        """Let go of both."""
+        """Let go of all of it."""
         await self.embedder.close()
         await asyncio.to_thread(self.index.close)
 
@@ -31,4 +51,10 @@ async def open_index(state: Path, version: Version) -> OpenIndex:
     """
     await asyncio.to_thread(version.verify)
     index = await asyncio.to_thread(Index.load, version.folder / FOLDER)
-    return OpenIndex(index, await engine_of(state, version))
+    try:
+        reranker = await asyncio.to_thread(open_reranker, index, version.folder / FOLDER, version.folder)
+        embedder = await engine_of(state, version)
+        return OpenIndex(index, embedder, Searcher(embedder, index, reranker=reranker))
+    except BaseException:
+        index.close()
+        raise

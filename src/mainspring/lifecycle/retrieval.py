@@ -30,15 +30,19 @@ from mainspring.data.documents.questions import Question, WrittenQuestion, resol
 from mainspring.data.documents.source import Source
 from mainspring.errors import MainspringError, RegistryError, require
 from mainspring.lifecycle import lineage, retrieval_page, retrieval_questions, retrieval_verdict
+from mainspring.lifecycle.indexes import FOLDER as INDEX
 from mainspring.lifecycle.progress import Prepared, Watcher
+from mainspring.lifecycle.retrieval_collections import drop_unneeded
 from mainspring.lifecycle.retrieval_questions import Documents
 from mainspring.lifecycle.retrieval_report import MissedLine, RetrievalReport, UnreadLine, WayLine
-from mainspring.lifecycle.retrieval_served import INDEX, served
+from mainspring.lifecycle.retrieval_served import served
 from mainspring.lifecycle.retrieval_verdict import Scored
 from mainspring.registry import desired, versions
+from mainspring.registry.vector_cache import VectorCache
 from mainspring.registry.versions import Golden, Manifest, Version
 from mainspring.runtimes.index.index import Index
 from mainspring.runtimes.index.settings import IndexSettings, write_settings
+from mainspring.runtimes.index.stores.settings import StoreSettings
 from mainspring.schema import Column, Schema, Target
 from mainspring.spec import Project, RetrievalSpec
 from mainspring.tasks import embedder, indexing, retrieval
@@ -110,10 +114,10 @@ class _Making:
 
     def version(self) -> Version:
         """Index, tune, judge, write down, publish."""
-        self._embedder.link_into(self._staged)
-        began = time.perf_counter()
-        indexed = self._index()
-        self._seconds["indexed in"] = time.perf_counter() - began
+        for note in drop_unneeded(self._project.state, self._model):
+            self._tell(note)
+        self._embedder.put(self._staged)
+        indexed = self._timed("indexed in", self._index)
         index = Index.load(self._staged / INDEX)
         try:
             return self._published(indexed, index)
@@ -129,6 +133,7 @@ class _Making:
         settings = msgspec.structs.replace(index.settings, dense_weight=weight, diversity=self._spec.diversity)
         write_settings(self._staged / INDEX, settings)
         self._write_golden(index, weight, judging if len(judging) else tuning)
+        engine = "remote" if self._embedder.is_remote else "onnx"
         manifest = Manifest(
             project=self._project.name,
             model=self._model,
@@ -144,7 +149,7 @@ class _Making:
                 seed=self._spec.seed,
             ),
             candidate=f"{settings.documents:,} documents, {settings.passages:,} passages",
-            parameters={**self._embedder.parameters, "store": settings.store.kind, "dense_weight": weight},
+            parameters={"engine": engine, "properties": {}, "store": settings.store.kind, "dense_weight": weight},
             metric=retrieval.METRICS[self._spec.metric],
             metrics=ways[-1].metrics() if ways else {},
             parity=self._embedder.parity,
@@ -154,6 +159,30 @@ class _Making:
         (self._staged / versions.REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report)))
         (self._staged / versions.REPORT_PAGE).write_text(retrieval_page.render(report), encoding="utf-8")
         return versions.publish(self._staged, manifest)
+
+    def _index(self) -> indexing.Indexed:
+        spec, newest = self._spec, versions.load_all(self._project.state, self._model)
+        done = indexing.index(
+            self._material.sources,
+            self._staged / INDEX,
+            self._embedder,
+            VectorCache.of(self._project, self._embedder.identity),
+            tokens=spec.tokens,
+            encoding=spec.encoding,
+            language=spec.language,
+            store=self._store(),
+            previous=newest[-1].folder / INDEX if newest else None,
+            say=partial(self._watcher.step, self._model),
+        )
+        for one in done.unread:
+            self._watcher.note(self._model, f"not read: {one.source}: {one.reason}")
+        return done
+
+    def _store(self) -> StoreSettings:
+        """The version's own collection, unlike any other's: on a server there may be other projects of this name."""
+        place = hashlib.sha256(str(self._project.state).encode()).hexdigest()[:8]
+        collection = f"{self._project.name}-{self._model}-{self._name}-{place}"
+        return StoreSettings(**self._spec.store.model_dump(), collection=collection)
 
     def _timed(self, name: str, work: Callable[[], _T]) -> _T:
         began = time.perf_counter()
@@ -194,7 +223,7 @@ class _Making:
         champion: Scored | str
         try:
             version = versions.load(self._project.state, self._model, live)
-            before = served(self._project, version, asked.questions, index.text)
+            before = asyncio.run(served(self._project, version, asked.questions, index.text))
             champion = Scored(f"version {live}", metric, before.scores.of(metric))
         except MainspringError as error:
             champion = str(error)
@@ -246,7 +275,7 @@ class _Making:
             embedded=indexed.embedded,
             reused=indexed.reused,
             unread=[UnreadLine(one.source, one.reason) for one in indexed.unread],
-            notes=[*indexed.notes, *self._notes],
+            notes=[*(f"{source}: {note}" for source, told in indexed.notes.items() for note in told), *self._notes],
             settings=_settings(settings),
             tuned=[_line(way, way is choice.way) for way in choice.tried] if choice else [],
             selection=choice.reason if choice else None,
@@ -255,7 +284,7 @@ class _Making:
             abstaining=None,
             questions={"tuning": manifest.lineage.fit_rows, "judging": manifest.lineage.holdout_rows},
             verdict=manifest.verdict,
-            seconds=self._seconds | indexed.seconds,
+            seconds=self._seconds,
         )
 
     def _tell(self, note: str) -> None:
@@ -264,7 +293,7 @@ class _Making:
 
 
 async def _ask(found: PreparedEmbedder, questions: Sequence[Question]) -> Asked:
-    engine = found.open()
+    engine = found.engine()
     try:
         return await retrieval.ask(engine, found.identity, questions)
     finally:

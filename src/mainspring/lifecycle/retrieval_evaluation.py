@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 
 from mainspring.data.documents.collection import collect
@@ -37,10 +39,11 @@ def evaluate(project: Project, model: str, version: str | None = None) -> Evalua
     def text_of(source: str) -> str:
         return documents[source].text
 
-    now = served(project, found, questions, text_of)
+    now = asyncio.run(served(project, found, questions, text_of))
     verdict = None
     if champion and champion != found.name:
-        before = served(project, versions.load(project.state, model, champion), questions, text_of)
+        live = versions.load(project.state, model, champion)
+        before = asyncio.run(served(project, live, questions, text_of))
         compared = compare_judged(
             spec.metric,
             champion=before.scores,

@@ -6,21 +6,18 @@ where the same words stand. A place whose words it does not have, it cannot find
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mainspring.data.documents.questions import Question, Relevant
 from mainspring.errors import RequestError
 from mainspring.evaluation.retrieval import Judged, judge
-from mainspring.lifecycle.engines import engine_of
+from mainspring.lifecycle.indexes import open_index
 from mainspring.registry.versions import Version
 from mainspring.runtimes.index.index import Index
 from mainspring.spec import Project
 from mainspring.tasks import retrieval
 from mainspring.tasks.retrieval import Asked
-
-INDEX = "index"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +29,14 @@ class Served:
     outdated: int
 
 
-def served(project: Project, version: Version, questions: Sequence[Question], text_of: Callable[[str], str]) -> Served:
+async def served(
+    project: Project, version: Version, questions: Sequence[Question], text_of: Callable[[str], str]
+) -> Served:
     """Ask a version.
 
     Args:
         project: the project.
-        version: its files are verified.
+        version: it.
         questions: those that the documents answer.
         text_of: the text of a document as it is now, of which the questions' places are.
 
@@ -45,10 +44,10 @@ def served(project: Project, version: Version, questions: Sequence[Question], te
         MainspringError: it cannot be asked.
         DataError: there is no question.
     """
-    version.verify()
-    index = Index.load(version.folder / INDEX)
+    opened = await open_index(project.state, version)
     try:
-        asked = asyncio.run(_asked(project, version, index, questions))
+        index = opened.index
+        asked = await retrieval.ask(opened.embedder, index.settings.embedder, questions)
         found = retrieval.search(index, asked, index.settings.dense_weight)
         mapped = [[_there(index, place, text_of(place.source)) for place in one.places] for one in questions]
         # A place that is not there is put where nothing is: it is looked for, and never found.
@@ -56,15 +55,7 @@ def served(project: Project, version: Version, questions: Sequence[Question], te
         scores = judge([[one.passage for one in each] for each in found], places)
         return Served(asked, scores, sum(None in each for each in mapped))
     finally:
-        index.close()
-
-
-async def _asked(project: Project, version: Version, index: Index, questions: Sequence[Question]) -> Asked:
-    engine = await engine_of(project.state, version)
-    try:
-        return await retrieval.ask(engine, index.settings.embedder, questions)
-    finally:
-        await engine.close()
+        await opened.close()
 
 
 def _there(index: Index, place: Relevant, text: str) -> Relevant | None:

@@ -22,7 +22,7 @@ from mainspring.runtimes.index.identity import Embedder
 from mainspring.runtimes.index.index import Index
 from mainspring.runtimes.language.protocol import Engine
 
-METRICS = {"ndcg": "ndcg@10", "recall": "recall@5", "mrr": "mrr@20"}  # as a spec names them, and in full
+METRICS = {"ndcg": "ndcg_at_10", "recall": "recall_at_5", "mrr": "mrr_at_20"}  # as a spec names them, and in full
 WORDS, MEANING = 0.0, 1.0
 GRID = tuple(step / 10 for step in range(11))
 DEEP = 20  # passages that are looked at for one question

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from mainspring.lifecycle.indexes import OpenIndex, open_index
+from mainspring.lifecycle.knowledge import Assistant
 from mainspring.registry.versions import Version
 from mainspring.runtimes.index.filters import read_filter
 from mainspring.runtimes.index.found import Searched
+from mainspring.runtimes.index.index import Index
+from mainspring.runtimes.language.protocol import Message
+from mainspring.serving.retrieval.results import DocumentAnswer
+from mainspring.use.answers import answer
 from mainspring.use.loop import Loop
 
 
@@ -39,11 +45,42 @@ class Documents:
         where = read_filter(filter)
         return await (await self.index())(question, k, where)
 
+    def ask(
+        self,
+        question: str,
+        messages: Sequence[Message] = (),
+        k: int | None = None,
+        filter: dict[str, Any] | None = None,
+    ) -> DocumentAnswer:
+        """The answer in the documents' own sentences, without a language model. `messages` are what was said before.
+
+        Raises:
+            RequestError, ContextError: as `search`.
+        """
+        return self._loop.run(self.aask(question, messages, k, filter))
+
+    async def aask(
+        self,
+        question: str,
+        messages: Sequence[Message] = (),
+        k: int | None = None,
+        filter: dict[str, Any] | None = None,
+    ) -> DocumentAnswer:
+        """See `ask`."""
+        index = await self.index()
+        return await answer(Assistant(index.embedder, index), question, messages, k, filter)
+
     async def index(self) -> OpenIndex:
         """What searches."""
         if self._index is None:
             self._index = await open_index(self._state, self.version)
         return self._index
+
+    @property
+    def opened(self) -> Index:
+        """The index itself, once it was asked."""
+        assert self._index is not None
+        return self._index.index
 
     def close(self) -> None:
         """Let go of the index and of its embedder."""

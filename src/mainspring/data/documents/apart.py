@@ -10,6 +10,7 @@ the next one gets a new process. It ends by itself when nobody asks any more.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -122,6 +123,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     _limit_memory()
+    gc.set_threshold(100_000, 50, 50)  # blocks are many, and none of them goes in a circle
     for line in sys.stdin.buffer:
         asked = msgspec.json.decode(line, type=_Asked)
         signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process, whatever it is at

@@ -17,7 +17,7 @@ BlockKind: TypeAlias = Literal["heading", "paragraph", "item", "code", "table", 
 Value: TypeAlias = str | int | float | bool  # of metadata: what filters compare
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A row of a table: its place, and its cells, with " | " between them."""
 
     begin: int
@@ -25,7 +25,7 @@ class Row(msgspec.Struct, frozen=True):
     text: str
 
 
-class Block(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Block(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A piece of a document that belongs together, at `[begin, end)` of its text. Blocks come in order, and don't
     overlap; what is between them is white space and markup.
 

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from mainspring.data.documents import encodings, html, markdown, rst, text
+from mainspring.data.documents import encodings, html, markdown, pdf, rst, text, word
 from mainspring.data.documents.document import Content, Document, Unread
 from mainspring.data.documents.source import LARGEST_TEXT
 from mainspring.data.documents.suffixes import SUFFIXES, Format, suffix_of
@@ -21,7 +21,7 @@ _TEXTS: dict[Format, Callable[[str], Content]] = {
     "rst": rst.read,
     "text": text.read,
 }
-_BINARIES: dict[Format, Callable[[bytes], Content]] = {}
+_BINARIES: dict[Format, Callable[[bytes], Content]] = {"pdf": pdf.read, "word": word.read}
 _WIDEST = 4  # bytes of a character, at most
 
 

@@ -34,8 +34,8 @@ _FOOTNOTE = re.compile(r"\[(\d+|#[\w.+-]*|\*|\w[\w.+-]*)\](?: +|\Z)")
 _TARGET = re.compile(r"_(?:(_)|`([^`]+)`|(?![ _])((?:\\.|[^\\:]|:(?! |\Z))+)):(?: +|\Z)")
 _SUBSTITUTION = re.compile(r"\|(?! )([^|]+)\| +([\w.+:-]+)::(?: +|\Z)")
 _DIRECTIVE = re.compile(r"([^\W_]+(?:[-._+:][^\W_]+)*) ?::(?: +|\Z)")
-_EXTERNAL = re.compile(r"^ *\.\. _(?:`([^`\n]+)`|([^:`\n]+)): +(\S+) *\r?$", re.MULTILINE)
-_REPLACED = re.compile(r"^ *\.\. \|([^|\n]+)\| replace:: +(.*?) *\r?$", re.MULTILINE)
+_EXTERNAL = re.compile(r"\.\. _(?:`([^`\n]+)`|([^:`\n]+)): +(\S+) *\r?$", re.MULTILINE)
+_REPLACED = re.compile(r"\.\. \|([^|\n]+)\| replace:: +(.*?) *\r?$", re.MULTILINE)
 
 
 def read(text: str) -> Content:
@@ -62,6 +62,7 @@ class Scanner:
         self._slugs = Slugs()
         self._styles: list[tuple[str, bool]] = []  # of titles: the sign, and whether there is a line above, too
         self._depth = 0
+        self._footnotes = 0  # those that have no number of their own
 
     # What is there.
 
@@ -328,7 +329,10 @@ class Scanner:
         after = lines.block(i + 1, last, column)
         width = len(line) - len(rest)
         if match := _FOOTNOTE.match(rest):
-            self._named(f"[{match[1].lstrip('#')}]", width + match.end(), i, after, column)
+            if match[1] == "#":
+                self._footnotes += 1
+            label = match[1].lstrip("#") or str(self._footnotes)
+            self._named(f"[{label}]", width + match.end(), i, after, column)
         elif match := _TARGET.match(rest):
             if not rest[match.end() :] and after == i + 1:
                 self.out.anchor = (match[2] or match[3] or "").lower().replace("\\", "") or None

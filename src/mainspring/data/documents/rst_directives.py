@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from mainspring.data.documents.document import Row
+from mainspring.data.documents.rst_inline import unescaped
 
 if TYPE_CHECKING:
     from mainspring.data.documents.rst import Scanner
@@ -53,6 +54,7 @@ _SENTENCES = {
 }
 _LANGUAGES = {"doctest": "pycon", "testcode": "python", "prompt": "console", "math": "latex"}
 _OPTION = re.compile(r":([\w-]+):(?: +(.*)|\Z)")
+_CONTINUED = re.compile(r" *\\\n")
 _VERSION = re.compile(r"(\S+)(?: *, *| +)?")
 _NAME = re.compile(r"[\w.]+(?= *(?:\(|\Z|=|:|\[))")
 
@@ -146,8 +148,8 @@ class Directives:
         """The argument is a heading, one signature a line."""
         scanner, out, lines = self._scanner, self._scanner.out, self._lines
         after, end = self._arguments(i, last)
-        signatures = [line.strip() for line in lines.text[i:end]]
-        heading, _ = out.plain("; ".join(signatures))
+        signatures = _CONTINUED.sub(" ", "\n".join(line.strip() for line in lines.text[i:end])).split("\n")
+        heading = "; ".join(unescaped(line) if "`" not in line else out.plain(line)[0] for line in signatures)
         own = self._own(name, signatures[0])
         level = scanner.level
         scanner.level = level + 1

@@ -8,6 +8,8 @@ other, though it begins in the marker's line.
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from mainspring.data.documents.lines import NEWLINE, line_starts
 
 
@@ -16,18 +18,23 @@ class Lines:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.starts = line_starts(source)[:-1]
-        raw = NEWLINE.split(source) if "\r" in source else source.split("\n")
+        if "\r" in source:
+            raw = NEWLINE.split(source)
+            self.starts = line_starts(source)[:-1]
+        else:
+            raw = source.split("\n")
+            self.starts = [0, *accumulate(len(line) + 1 for line in raw)][:-1]
         spaced = raw
         if any(space in source for space in "\t\f\v"):
             spaced = [line.replace("\f", " ").replace("\v", " ").expandtabs(8) for line in raw]
         self.text = [line.rstrip() for line in spaced]
         self.indent = [len(line) - len(line.lstrip(" ")) if line else -1 for line in self.text]
-        self.begin = [
-            start + (indent if one is two else len(one) - len(one.lstrip()))
-            for start, indent, one, two in zip(self.starts, self.indent, raw, spaced, strict=True)
-        ]
-        self.end = [start + len(line.rstrip()) for start, line in zip(self.starts, raw, strict=True)]
+        before, stripped = self.indent, self.text
+        if spaced is not raw:
+            before = [len(line) - len(line.lstrip(" \t\f\v")) for line in raw]
+            stripped = [line.rstrip() for line in raw]
+        self.begin = [start + columns for start, columns in zip(self.starts, before, strict=True)]
+        self.end = [start + len(line) for start, line in zip(self.starts, stripped, strict=True)]
         self._raw = raw
 
     def __len__(self) -> int:

@@ -22,6 +22,9 @@ GRID = re.compile(r"\+-[-+]+-\+ *\Z")
 SIMPLE = re.compile(r"=+(?: +=+)+ *\Z")
 _ACROSS = re.compile(r"\+[-=+]+\+ *\Z")
 _SPANS = re.compile(r"-+(?: +-+)* *\Z")
+_MARKER = re.compile(
+    r"\A(?:\|(?= )|\.\. (?:[\w.+:-]+::|_[^:]+:)(?= |\Z))"
+)  # of line blocks, directives and targets in cells
 
 Plain = Callable[[str], tuple[str, tuple[str, ...]]]
 Rows = tuple[list[Row], int, tuple[str, ...]]  # the rows, how many are the header, the links in them
@@ -49,7 +52,8 @@ def _cells(line: str, borders: list[int]) -> Iterable[tuple[int, str]]:
     """The cells of a line, each with the border before it. A cell that spans columns has no border in it."""
     drawn = [border for border in borders if border < len(line) and line[border] in "|+"]
     for one, two in pairwise(drawn):
-        yield one, line[one + 1 : two].strip().strip("-=+")
+        piece = line[one + 1 : two].strip()
+        yield one, "" if piece and not piece.strip("-=+") else piece
 
 
 def simple_rows(
@@ -109,7 +113,7 @@ def _add(
     """A row of the lines from `i` to `last`, if they say something."""
     said = []
     for cell in cells:
-        text, found = plain("\n".join(cell))
+        text, found = plain("\n".join(_MARKER.sub("", line) for line in cell))
         said.append(text)
         links.update(dict.fromkeys(found))
     if any(said):

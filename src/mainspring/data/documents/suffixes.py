@@ -17,6 +17,8 @@ SUFFIXES: dict[str, Format] = {
     ".rest": "rst",
     ".txt": "text",
     ".text": "text",
+    ".pdf": "pdf",
+    ".docx": "word",
 }
 _BINARY = ("pdf", "word")
 

@@ -3,7 +3,7 @@
 version     a version that can be searched
 attending   what every request gets: a lease, a clock, errors
 bodies      what is asked, read
-passages    passages and citations as clients get them
+results     passages, citations and answers as clients get them
 searching   `POST /models/{name}/search`
 knowledge   chat models and what they know, brought together
 asking      `POST /models/{name}/ask`

@@ -29,36 +29,13 @@ from mainspring.serving.problems import Problem, own_error
 from mainspring.serving.retrieval.attending import Attended, Retrieving
 from mainspring.serving.retrieval.bodies import AskRequest, read_question
 from mainspring.serving.retrieval.knowledge import Answerer, Knowledge
-from mainspring.serving.retrieval.passages import CitedPlace
+from mainspring.serving.retrieval.results import AskResult, fields_of
 from mainspring.serving.retrieval.rows import Row
 from mainspring.serving.retrieval.version import RetrievalVersion
 from mainspring.serving.streams import COMMENT, DONE, EVENT_STREAM, QUIET_SECONDS, STREAM_HEADERS, event
 
 _decoder = msgspec.json.Decoder(AskRequest)
 _encode = msgspec.json.Encoder().encode
-
-
-class AskResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer. In its text `[number]` marks a citation, and `citations` say what is cited, and where it stands.
-
-    `abstained`: the documents do not hold the answer, as far as is known. `answerable` is how sure it is that they do,
-    from 0 to 1, and `threshold` from where on it is answered; null where nothing tells. `question` is what was searched
-    for, with the conversation's words where it needed them. `quoted`: all sentences are the documents' own. `removed`
-    is how many sentences of the model's no passage supported; `conflicts` how many contradictions are told.
-    """
-
-    id: str
-    model: str
-    version: str
-    answer: str
-    abstained: bool
-    citations: list[CitedPlace]
-    question: str
-    quoted: bool
-    removed: int
-    conflicts: int
-    answerable: float | None
-    threshold: float | None
 
 
 class AskPiece(msgspec.Struct, frozen=True):
@@ -170,20 +147,11 @@ class DocumentAsking:
             [*_, (_, result)] = run.answerer.search.results
             question = run.generate.messages[-1]["content"] if run.generate.messages else ""
             Row.of(request).write(self._retrieving.log, loaded, question, result, answer)
-        found = run.answerer.found
         return AskResult(
             id=request.unique,
             model=loaded.model,
             version=loaded.name,
-            answer=answer.text,
-            abstained=answered.abstained,
-            citations=[CitedPlace.of(citation, found[citation.passage]) for citation in answer.citations],
-            question=answered.question,
-            quoted=answered.quoted,
-            removed=answered.removed,
-            conflicts=answered.conflicts,
-            answerable=answered.answerable,
-            threshold=answered.threshold,
+            **fields_of(answer.text, answer.citations, answered, run.answerer.search.found),
         )
 
 

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
-
 from mainspring.errors import MainspringError, OverloadedError, RequestError
-from mainspring.runtimes.index.filters import All, Filter
+from mainspring.runtimes.index.filters import Filter
 from mainspring.runtimes.index.found import Searched
 from mainspring.serving.answering import business_key
 from mainspring.serving.language_metrics import LanguageMetrics, Stopwatch
@@ -93,30 +91,6 @@ class Retrieving:
             raise Problem(503, f"the search took longer than {self._seconds:g} s: try again") from None
         self.metrics.searched(loaded.model, loaded.name, result)
         return result
-
-
-class RequestSearch:
-    """Searches for one request, only what `where` lets through: see `runtimes.index.found.Search`.
-
-    `results` is what was searched for, and what was found.
-    """
-
-    def __init__(self, retrieving: Retrieving, loaded: RetrievalVersion, where: Filter | None = None) -> None:
-        self.results: list[tuple[str, Searched]] = []
-        self._retrieving, self._loaded, self._where = retrieving, loaded, where
-
-    async def __call__(self, question: str, k: int, where: Filter | None = None) -> Searched:
-        """The best k passages."""
-        both = tuple(one for one in (self._where, where) if one is not None)
-        allowed = All(both) if len(both) > 1 else both[0] if both else None
-        result = await self._retrieving.search(self._loaded, question, k, allowed)
-        self.results.append((question, result))
-        return result
-
-    async def embed(self, texts: list[str]) -> np.ndarray:
-        """The vectors of sentences, by the embedder of the index: (n, width), of length 1."""
-        vectors, _ = await self._loaded.embedder.engine.embed(texts)
-        return vectors
 
 
 def problem_of(error: MainspringError, field: str) -> Problem:

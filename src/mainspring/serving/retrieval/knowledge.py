@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from mainspring.prompts.answering import Answering, KnowledgeEngine
 from mainspring.runtimes.index.filters import Filter
-from mainspring.runtimes.index.found import Found
+from mainspring.runtimes.index.noting import NotedSearch
 from mainspring.runtimes.language.protocol import Engine
 from mainspring.serving.answering import business_key
 from mainspring.serving.ids import new_id
 from mainspring.serving.language import LanguageVersion
 from mainspring.serving.messages import Request
 from mainspring.serving.problems import Problem
-from mainspring.serving.retrieval.attending import RequestSearch, Retrieving
+from mainspring.serving.retrieval.attending import Retrieving
 from mainspring.serving.retrieval.rows import Row
 from mainspring.serving.retrieval.version import RetrievalVersion
-
-_PASSAGES = 5  # that are looked at where nobody says how many
 
 
 @dataclass(frozen=True)
@@ -27,12 +26,7 @@ class Answerer:
     """What answers one request from documents, and what it searches with."""
 
     engine: Engine
-    search: RequestSearch
-
-    @property
-    def found(self) -> dict[str, Found]:
-        """The passages that it has found, by id."""
-        return {one.id: one for _, result in self.search.results for one in result.found}
+    search: NotedSearch
 
 
 class Knowledge:
@@ -71,10 +65,13 @@ class Knowledge:
         assert knowledge is not None
         documents = self._lease(loaded, knowledge.model, key)
         try:
-            search = RequestSearch(self._retrieving, documents, where)
             settings = knowledge.answering(loaded.instructions, passages)
-            yield Answerer(KnowledgeEngine(loaded.engine, search, settings, embed=search.embed), search)
-            for question, result in search.results:  # an answer may need several, so that each has an id of its own
+            answerer = self._answerer(loaded.engine, documents, settings, where)
+            yield answerer
+            for (
+                question,
+                result,
+            ) in answerer.search.results:  # an answer may need several, so that each has an id of its own
                 row = Row(new_id(), request.seen, business_key(request))
                 row.write(self._retrieving.log, documents, question, result)
         finally:
@@ -82,9 +79,14 @@ class Knowledge:
 
     def quoting(self, documents: RetrievalVersion, where: Filter | None, passages: int | None) -> Answerer:
         """What answers in the documents' own sentences, without a language model."""
-        search = RequestSearch(self._retrieving, documents, where)
-        settings = Answering(answers="quoted", passages=passages or _PASSAGES)
-        return Answerer(KnowledgeEngine(documents.embedder.engine, search, settings, embed=search.embed), search)
+        settings = Answering(answers="quoted", passages=passages or Answering().passages)
+        return self._answerer(documents.embedder.engine, documents, settings, where)
+
+    def _answerer(
+        self, engine: Engine, documents: RetrievalVersion, settings: Answering, where: Filter | None
+    ) -> Answerer:
+        search = NotedSearch(partial(self._retrieving.search, documents), where)
+        return Answerer(KnowledgeEngine(engine, search, settings, embed=documents.vectors), search)
 
     def _lease(self, asking: LanguageVersion, name: str, key: str) -> RetrievalVersion:
         try:

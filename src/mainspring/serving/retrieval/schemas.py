@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from mainspring.serving.retrieval.asking import AskPiece, AskResult
+from mainspring.serving.retrieval.asking import AskPiece
 from mainspring.serving.retrieval.bodies import AskRequest, SearchRequest
-from mainspring.serving.retrieval.searching import SearchResult
+from mainspring.serving.retrieval.results import AskResult, SearchResult
 
 Operation = tuple[str, dict[str, Any], dict[str, Any]]
 

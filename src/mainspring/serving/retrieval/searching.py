@@ -14,25 +14,12 @@ from mainspring.serving.messages import Reply, Request
 from mainspring.serving.predict import require_json
 from mainspring.serving.retrieval.attending import Retrieving
 from mainspring.serving.retrieval.bodies import SearchRequest, read_question
-from mainspring.serving.retrieval.passages import PassageFound
+from mainspring.serving.retrieval.results import PassageFound, SearchResult
 from mainspring.serving.retrieval.rows import Row
 from mainspring.serving.retrieval.version import RetrievalVersion
 
 _decoder = msgspec.json.Decoder(SearchRequest)
 _encode = msgspec.json.Encoder().encode
-
-
-class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer. `answerable` is how sure it is, from 0 to 1, that the passages hold an answer, and `threshold` from
-    where on an assistant answers; null where no questions with known answers were there to learn it from.
-    """
-
-    id: str
-    model: str
-    version: str
-    passages: list[PassageFound]
-    answerable: float | None
-    threshold: float | None
 
 
 class Searching:

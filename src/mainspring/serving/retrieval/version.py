@@ -7,37 +7,45 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mainspring.errors import OverloadedError, RuntimeLoadError
+from mainspring.prompts.model_tools import ask_documents
 from mainspring.registry.versions import Golden, Manifest, Version
 from mainspring.runtimes.index.filters import Filter
 from mainspring.runtimes.index.found import Searched
 from mainspring.runtimes.index.index import Index
-from mainspring.runtimes.index.questions import IndexSearch
+from mainspring.runtimes.index.rerank import Reranker, open_reranker
+from mainspring.runtimes.index.searching import Searcher
 from mainspring.serving.language import LanguageVersion
 from mainspring.serving.live import LiveVersion
-from mainspring.serving.retrieval.passages import place_of
 
 FOLDER = "index"
-_TOLD = 5  # passages that a model is told which asks this one as a tool
 _PROOF_SECONDS = 2.0
 
 _closing: set[asyncio.Task[None]] = set()  # the event loop itself holds its tasks weakly
 
 
 class RetrievalVersion(LiveVersion):
-    """A version whose `index` is searched with the vectors that its `embedder` gives.
+    """A version whose `index` is searched with the vectors of its `embedder`, and what is found is perhaps reread.
 
     `questions` are those of the golden examples, each with the ids of its best passages.
     """
 
     def __init__(
-        self, manifest: Manifest, embedder: LanguageVersion, index: Index, questions: list[tuple[str, list[str]]]
+        self,
+        manifest: Manifest,
+        embedder: LanguageVersion,
+        index: Index,
+        reranker: Reranker | None,
+        questions: list[tuple[str, list[str]]],
     ) -> None:
         super().__init__(manifest)
         self.embedder = embedder
         self.index = index
-        self._search = IndexSearch(index, embedder.engine)
+        self._reranker = reranker
         self._questions = questions
+        self._searcher: Searcher | None = None  # from `open` on, when it is known what the embedder gives
 
     @classmethod
     def load(cls, state: Path, version: Version, silence: float) -> RetrievalVersion:
@@ -54,13 +62,19 @@ class RetrievalVersion(LiveVersion):
         questions = [(record["question"], answer["ids"]) for record, answer in pairs if "question" in record]
         vectors = Golden([record for record, _ in texts], [answer for _, answer in texts], golden.tolerance)
         embedder = LanguageVersion.load(state, version, silence, golden=vectors)
-        return cls(version.manifest, embedder, Index.load(version.folder / FOLDER), questions)
+        index = Index.load(version.folder / FOLDER)
+        try:
+            reranker = open_reranker(index, version.folder / FOLDER, version.folder)
+        except BaseException:
+            index.close()
+            raise
+        return cls(version.manifest, embedder, index, reranker, questions)
 
     async def open(self) -> None:
         """Wait until the embedder answers as when the version was made, and see that questions find their passages."""
         try:
             await self.embedder.open()
-            self._check_embedder()
+            self._searcher = Searcher(self.embedder.engine, self.index, reranker=self._reranker)
             for question, ids in self._questions:
                 await self._check(question, ids)
         except BaseException:
@@ -78,11 +92,16 @@ class RetrievalVersion(LiveVersion):
 
     async def search(self, question: str, k: int, where: Filter | None = None) -> Searched:
         """See `runtimes.index.found.Search`."""
-        return await self._search(question, k, where)
+        assert self._searcher is not None
+        return await self._searcher(question, k, where)
+
+    async def vectors(self, texts: list[str]) -> np.ndarray:
+        """Those of sentences, by the embedder: (n, width) float32, of length 1."""
+        return (await self.embedder.engine.embed(texts))[0]
 
     async def tell(self, arguments: dict[str, Any]) -> str:
         """See `LiveVersion`."""
-        return as_text(await self.search(arguments["question"], _TOLD))
+        return await ask_documents(self.search, arguments)
 
     async def close(self) -> None:
         """See `LiveVersion`."""
@@ -100,15 +119,6 @@ class RetrievalVersion(LiveVersion):
 
         super().retire(drained)
 
-    def _check_embedder(self) -> None:
-        """RuntimeLoadError, unless it is one that gives vectors as the index has them; golden texts tell the rest."""
-        made, able = self.index.settings.embedder, self.embedder.engine.capabilities
-        if (able.embeds, able.context) != (made.width, made.context):
-            raise RuntimeLoadError(
-                f"the index was made with vectors of {made.width} numbers, of texts of at most {made.context} tokens; "
-                f"the embedder gives {able.embeds or 'none'}, of at most {able.context}: fit {self.model} again"
-            )
-
     async def _check(self, question: str, ids: list[str]) -> None:
         """RuntimeLoadError, unless the passages are found again, give or take some whose scores are nearly the same."""
         found = [one.id for one in (await self.search(question, 2 * len(ids))).found]
@@ -117,13 +127,6 @@ class RetrievalVersion(LiveVersion):
                 f"the golden question {question[:60]!r} does not find {len(lost)} of its {len(ids)} passages any more: "
                 f"fit {self.model} again"
             )
-
-
-def as_text(result: Searched) -> str:
-    """The passages as text, each under its place."""
-    if not result.found:
-        return "nothing was found"
-    return "\n\n".join(f"[{place_of(one.passage)}]\n{one.passage.text}" for one in result.found)
 
 
 async def _close(embedder: LanguageVersion, index: Index) -> None:

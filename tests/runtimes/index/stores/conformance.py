@@ -104,33 +104,63 @@ def holds(where: Filter | None, fields: dict[str, Value]) -> bool:
             return not holds(part, fields)
 
 
-def parts_of(query: Query, entry: Entry) -> tuple[float, float]:
-    dense = float((query.dense.astype(np.float64) * entry.dense.astype(np.float64)).sum())
-    asked = dict(zip(query.sparse.terms.tolist(), query.sparse.weights.tolist(), strict=True))
-    kept = zip(entry.sparse.terms.tolist(), entry.sparse.weights.tolist(), strict=True)
-    return dense, sum(asked[term] * weight for term, weight in kept if term in asked)
+class Truth:
+    """The parts of the scores of some passages, by plain sums: row by row, so that equal passages have equal ones."""
+
+    def __init__(self, among: list[Entry]) -> None:
+        self.among = among
+        self.ids = {entry.id: at for at, entry in enumerate(among)}
+        self.dense = np.stack([entry.dense for entry in among]).astype(np.float64)
+        self.sparse = np.zeros((len(among), len(VOCABULARY)))
+        for at, entry in enumerate(among):
+            self.sparse[at, np.searchsorted(VOCABULARY, entry.sparse.terms)] = entry.sparse.weights
+
+    def parts(self, query: Query) -> tuple[np.ndarray, np.ndarray]:
+        known = np.isin(query.sparse.terms, VOCABULARY)
+        columns = np.searchsorted(VOCABULARY, query.sparse.terms[known])
+        weights = query.sparse.weights[known].astype(np.float64)
+        return (self.dense * query.dense.astype(np.float64)).sum(1), (self.sparse[:, columns] * weights).sum(1)
 
 
-def expected(among: list[Entry], query: Query, k: int, where: Filter | None = None) -> list[tuple[str, float]]:
-    scored = []
-    for entry in among:
-        dense, sparse = parts_of(query, entry)
-        if holds(where, entry.fields) and (query.dense_weight > 0 or sparse > 0):
-            scored.append((entry.id, query.dense_weight * dense + (1 - query.dense_weight) * sparse))
-    return sorted(scored, key=lambda one: (-round(one[1], 9), one[0]))[:k]
+_truths: dict[int, Truth] = {}  # by the list's id, which stays its own while the list is kept
+
+
+def truth(among: list[Entry]) -> Truth:
+    if id(among) not in _truths:
+        _truths[id(among)] = Truth(among)
+    return _truths[id(among)]
 
 
 def check(store: Store, among: list[Entry], query: Query, k: int, where: Filter | None = None) -> list[Hit]:
-    """Search, and compare with what should be found."""
+    """Search, and compare with what should be found. Scores that are not told apart in float32 may change places; equal
+    ones must not.
+    """
     hits = store.search(query, k, where)
-    wanted = expected(among, query, k, where)
+    known, weight = truth(among), query.dense_weight
+    dense, sparse = known.parts(query)
+    all_scores = (weight * dense + (1 - weight) * sparse).tolist()
+    scores = {
+        entry.id: score
+        for entry, score, words in zip(among, all_scores, sparse.tolist(), strict=True)
+        if holds(where, entry.fields) and (weight > 0 or words > 0)
+    }
     told = f"dense_weight {query.dense_weight}, k {k}, where {where}"
-    assert [hit.id for hit in hits] == [name for name, _ in wanted], told
-    assert [hit.score for hit in hits] == pytest.approx([score for _, score in wanted], abs=_TOLERANCE), told
-    by_id = {entry.id: entry for entry in among}
+    best = sorted(scores.values(), reverse=True)[:k]
+    assert len({hit.id for hit in hits}) == len(hits) == len(best), told
+    assert {hit.id for hit in hits} <= set(scores), told
+    assert [scores[hit.id] for hit in hits] == pytest.approx(best, abs=_TOLERANCE), told
+    assert [hit.score for hit in hits] == pytest.approx(best, abs=_TOLERANCE), told
+    equal: dict[float, list[str]] = {}
+    for name in sorted(scores):
+        equal.setdefault(scores[name], []).append(name)
+    found: dict[float, list[str]] = {}
     for hit in hits:
-        assert (hit.dense, hit.sparse) == pytest.approx(parts_of(query, by_id[hit.id]), abs=_TOLERANCE), told
-        np.testing.assert_array_equal(hit.vector, by_id[hit.id].dense, strict=True)
+        found.setdefault(scores[hit.id], []).append(hit.id)
+    assert all(names == equal[score][: len(names)] for score, names in found.items()), told
+    for hit in hits:
+        at = known.ids[hit.id]
+        assert (hit.dense, hit.sparse) == pytest.approx((dense[at], sparse[at]), abs=_TOLERANCE), told
+        np.testing.assert_array_equal(hit.vector, among[at].dense, strict=True)
     return hits
 
 
@@ -178,7 +208,7 @@ class Conformance:
 
     @pytest.mark.parametrize("dense_weight", WEIGHTS)
     def test_the_best_are_found(self, filled: Store, among: list[Entry], dense_weight: float) -> None:
-        for seed in range(4):
+        for seed in range(3):
             for k in (1, 10, 40):
                 check(filled, among, question(seed, dense_weight), k)
 
@@ -249,7 +279,7 @@ class Conformance:
 
     def test_filters_of_all_kinds_in_each_other(self, filled: Store, among: list[Entry]) -> None:
         draw = random.Random(5)
-        for number in range(30):
+        for number in range(20):
             check(filled, among, question(number, draw.choice(WEIGHTS)), 20, random_filter(draw))
 
     def test_filters_of_no_parts(self, filled: Store, among: list[Entry]) -> None:

@@ -34,7 +34,7 @@ def opening(server: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 class TestQdrantServer(Conformance):
-    count = 150  # the stand-in is slow
+    count = 120  # the stand-in is slow
 
 
 def test_fields_that_filters_ask_for_are_indexed(server: StandIn, opening: Opening) -> None:

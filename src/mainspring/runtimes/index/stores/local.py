@@ -21,12 +21,12 @@ import numpy as np
 
 from mainspring.errors import StoreError
 from mainspring.runtimes.index.columns import read_columns
-from mainspring.runtimes.index.fields import Fields
 from mainspring.runtimes.index.filters import Filter
 from mainspring.runtimes.index.lookup import COLUMNS as LOOKUP
 from mainspring.runtimes.index.postings import COLUMNS as SPARSE
 from mainspring.runtimes.index.postings import Postings
 from mainspring.runtimes.index.stores.dense import EXACT, Dense, largest, open_dense, products
+from mainspring.runtimes.index.stores.local_fields import Fields
 from mainspring.runtimes.index.stores.local_files import FIELDS, FILES, POSTINGS, ROWS, VECTORS, Filling
 from mainspring.runtimes.index.stores.store import Entry, Hit, Query
 

@@ -1,13 +1,15 @@
-"""A passage as clients get it."""
+"""Passages, citations and answers as clients get them."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
 from mainspring.data.documents.document import Value
-from mainspring.data.documents.passages import Passage
 from mainspring.runtimes.index.found import Found
-from mainspring.runtimes.language.protocol import Citation
+from mainspring.runtimes.language.protocol import Answered, Citation
 
 
 class PassageFound(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +96,59 @@ class CitedPlace(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def place_of(passage: Passage) -> str:
-    """Where a passage stands, for people: `fares.pdf, Fares > Refunds, page 3`."""
-    page = f"page {passage.page}" if passage.page is not None else ""
-    return ", ".join(part for part in (passage.source, " > ".join(passage.path), page) if part)
+class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a search. `answerable` is how sure it is, from 0 to 1, that the passages hold an answer, and
+    `threshold` from where on an assistant answers; null where no questions with known answers were there to learn it
+    from.
+    """
+
+    id: str
+    model: str
+    version: str
+    passages: list[PassageFound]
+    answerable: float | None
+    threshold: float | None
+
+
+class DocumentAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer from documents. In its text `[number]` marks a citation, and `citations` say what is cited, and where.
+
+    `abstained`: the documents do not hold the answer, as far as is known. `answerable` is how sure it is that they do,
+    from 0 to 1, and `threshold` from where on it is answered; null where nothing tells. `question` is what was searched
+    for, with the conversation's words where it needed them. `quoted`: all sentences are the documents' own. `removed`
+    is how many sentences of the model's no passage supported; `conflicts` how many contradictions are told.
+    """
+
+    answer: str
+    abstained: bool
+    citations: list[CitedPlace]
+    question: str
+    quoted: bool
+    removed: int
+    conflicts: int
+    answerable: float | None
+    threshold: float | None
+
+
+class AskResult(DocumentAnswer, frozen=True, kw_only=True):
+    """The answer to a question, and who gave it."""
+
+    id: str
+    model: str
+    version: str
+
+
+def fields_of(text: str, citations: Iterable[Citation], answered: Answered, found: Iterable[Found]) -> dict[str, Any]:
+    """Those of a `DocumentAnswer` that an engine with knowledge gave; `found` are the passages that it had."""
+    passages = {one.id: one for one in found}
+    return {
+        "answer": text,
+        "abstained": answered.abstained,
+        "citations": [CitedPlace.of(citation, passages[citation.passage]) for citation in citations],
+        "question": answered.question,
+        "quoted": answered.quoted,
+        "removed": answered.removed,
+        "conflicts": answered.conflicts,
+        "answerable": answered.answerable,
+        "threshold": answered.threshold,
+    }
