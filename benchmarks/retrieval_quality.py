@@ -44,7 +44,7 @@ SHARES = (0.25, 0.5)  # of late interaction in the score
 CHECKED = 1000  # passages: of smaller collections an index is made, too, and asked the same
 METRICS = ("ndcg", "recall")
 CUTS = {"128": Cut(128), "200": Cut(200), "256": Cut(256), "200, no headings": Cut(200, path=False)}
-SMALL = ("handbook", "debian-faq", "construction", "perl-faq", "python-faq")  # searched in every cut
+SMALL = ("handbook", "debian-faq", "construction", "perl-faq", "python-faq")  # in every cut, and read again
 
 
 @dataclass(eq=False)
@@ -206,7 +206,7 @@ def search(searched: list[Searched]) -> dict[str, Any]:
     return result
 
 
-def read_again(searched: list[Searched], weights: dict[str, float], seconds: float) -> dict[str, Any] | None:
+def read_again(searched: list[Searched], weights: dict[str, float], most: int, seconds: float) -> dict[str, Any] | None:
     """Late interaction on a sample of each set's questions; None, if there was no time for all of it."""
     late = Late(WORK)
     names = [one.collection.name for one in searched]
@@ -214,7 +214,7 @@ def read_again(searched: list[Searched], weights: dict[str, float], seconds: flo
     after: dict[float, list[Judged]] = {share: [] for share in SHARES}
     codes = []
     for one in searched:
-        chosen = sample(one.collection)
+        chosen = sample(one.collection, most)
         scores = one.fused(weights[one.collection.name])[chosen]
         orders = list(fusions.orders(scores, one.collection.same))
         similar = late.similarities(one.collection, dict(zip(chosen.tolist(), orders, strict=True)), seconds)
@@ -229,6 +229,7 @@ def read_again(searched: list[Searched], weights: dict[str, float], seconds: flo
             ]
             judged.append(one.of_orders(again, chosen))
     return {
+        "sets": names,
         "questions": dict(zip(names, [len(one.first) for one in before], strict=True)),
         "hybrid": [float(one.ndcg.mean()) for one in before],
         "shares": {
@@ -293,6 +294,9 @@ def main() -> None:
         "--most", type=int, help="passages of a set, about: of larger ones, some documents are left out"
     )
     parser.add_argument("--no-cuts", action="store_true", help="passages of 200 tokens with their headings only")
+    parser.add_argument(
+        "--late", type=int, default=50, help="questions of a set for late interaction, which takes long"
+    )
     parser.add_argument("--out", type=Path, help="write the numbers, as JSON")
     arguments = parser.parse_args()
     names, most = arguments.sets.split(","), arguments.most
@@ -307,12 +311,14 @@ def main() -> None:
         sys.exit(3)
     searched = [Searched(open_collection(name, WORK, Cut(), most), vectors) for name in names]
     result = search(searched)
-    result["late"] = read_again(searched, result["weights_of_others"], arguments.seconds)
+    if arguments.late:
+        asked = [one for one in searched if one.collection.name in SMALL]
+        result["late"] = read_again(asked, result["weights_of_others"], arguments.late, arguments.seconds)
+        if result["late"] is None:
+            sys.exit(3)
     if small:
         result["cuts"] = cut(small, vectors, result["default_weight"], most)
     print(tables(result))
-    if result["late"] is None:
-        sys.exit(3)
     if arguments.out:
         arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

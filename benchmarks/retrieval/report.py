@@ -43,7 +43,7 @@ def tables(result: dict[str, Any]) -> str:
     if late := result.get("late"):
         columns = [(late["hybrid"], None), *((each["ndcg"], each["sets"]) for each in late["shares"].values())]
         labels = ["hybrid", *(f"with {float(share):.0%} late interaction" for share in late["shares"])]
-        parts.append("**Late interaction: nDCG@10**\n\n" + _values(names, labels, columns, result["foreign"]))
+        parts.append("**Late interaction: nDCG@10**\n\n" + _values(late["sets"], labels, columns, []))
     return "\n\n".join(parts)
 
 
