@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent / "retrieval"))
 import fusions
 import sets
 from late import Late, reread, sample
-from report import tables
+from report import LEVEL, tables
 from searched import Collection, Cut, all_texts, dense_scores, differing, open_collection, word_scores
 from vectors import Vectors
 
@@ -36,15 +36,17 @@ from mainspring.evaluation.comparison import Comparison
 from mainspring.evaluation.retrieval import Judged, compare_judged, judge
 
 WORK = sets.WORK
-WEIGHTS = np.round(np.linspace(0, 1, 21), 2)
+WEIGHTS = np.round(np.linspace(0, 1, 21), 2).tolist()
 INNER = WEIGHTS[1:-1]
+GRID = WEIGHTS[::2]  # of which a fit chooses
 FOREIGN = ("construction-sv",)  # the embedder was taught English: has no say in weights, and is in no mean
 FOLDS = 5
+SCORES = ("ndcg", "recall", "mrr", "first")
 SHARES = (0.25, 0.5)  # of late interaction in the score
 CHECKED = 1000  # passages: of smaller collections an index is made, too, and asked the same
 METRICS = ("ndcg", "recall")
 CUTS = {"128": Cut(128), "200": Cut(200), "256": Cut(256), "200, no headings": Cut(200, path=False)}
-SMALL = ("handbook", "debian-faq", "construction", "perl-faq", "python-faq")  # searched in every cut
+SMALL = ("handbook", "debian-faq", "construction", "perl-faq", "python-faq")  # in every cut, and read again
 
 
 @dataclass(eq=False)
@@ -99,17 +101,27 @@ class Searched:
     def foreign(self) -> bool:
         return self.collection.name in FOREIGN
 
-    def cross_fitted(self) -> Judged:
-        """Each question by the weight that is best on the folds in which its section is not."""
+    def cross_fitted(self, usual: float) -> Judged:
+        """Each question by the weight that the folds in which its section is not would choose: as a fit does, the best
+        one if it is shown to be better than the `usual`.
+        """
         codes = self.collection.clusters
         fold = np.random.default_rng(0).permutation(int(codes.max()) + 1)[codes] % FOLDS
-        parts = {name: np.empty(len(codes)) for name in ("ndcg", "recall", "mrr", "first")}
+        parts = {name: np.empty(len(codes)) for name in SCORES}
         for number in range(FOLDS):
             here = fold == number
-            best = max(INNER, key=lambda weight: self.convex[weight].ndcg[~here].mean())
+            tuning = {weight: _some(self.convex[weight], ~here) for weight in {*GRID, usual}}
+            weight = max(tuning, key=lambda one: tuning[one].ndcg.mean())
+            if weight != usual:
+                shown = compared([codes[~here]], "ndcg", [tuning[usual]], [tuning[weight]])[0]["better"]
+                weight = weight if shown <= LEVEL / len(GRID) else usual
             for name, values in parts.items():
-                values[here] = getattr(self.convex[best], name)[here]
+                values[here] = getattr(self.convex[weight], name)[here]
         return Judged(**parts)
+
+
+def _some(judged: Judged, some: np.ndarray) -> Judged:
+    return Judged(**{name: getattr(judged, name)[some] for name in SCORES})
 
 
 def best_weight(searched: list[Searched], way: str, without: Searched | None = None) -> float:
@@ -162,7 +174,7 @@ def search(searched: list[Searched]) -> dict[str, Any]:
             "words": one.convex[0.0],
             "meaning": one.convex[1.0],
             "hybrid": one.convex[weight],
-            "hybrid, tuned": one.cross_fitted(),
+            "hybrid, tuned": one.cross_fitted(weight),
             "reciprocal ranks": one.judged(fusions.reciprocal_ranks(one.dense, one.words), 0.0),
             "min-max": one.min_max[other],
             "hybrid, diverse (0.1)": one.diverse(weight, 0.1),
@@ -206,7 +218,7 @@ def search(searched: list[Searched]) -> dict[str, Any]:
     return result
 
 
-def read_again(searched: list[Searched], weights: dict[str, float], seconds: float) -> dict[str, Any] | None:
+def read_again(searched: list[Searched], weights: dict[str, float], most: int, seconds: float) -> dict[str, Any] | None:
     """Late interaction on a sample of each set's questions; None, if there was no time for all of it."""
     late = Late(WORK)
     names = [one.collection.name for one in searched]
@@ -214,7 +226,7 @@ def read_again(searched: list[Searched], weights: dict[str, float], seconds: flo
     after: dict[float, list[Judged]] = {share: [] for share in SHARES}
     codes = []
     for one in searched:
-        chosen = sample(one.collection)
+        chosen = sample(one.collection, most)
         scores = one.fused(weights[one.collection.name])[chosen]
         orders = list(fusions.orders(scores, one.collection.same))
         similar = late.similarities(one.collection, dict(zip(chosen.tolist(), orders, strict=True)), seconds)
@@ -229,6 +241,7 @@ def read_again(searched: list[Searched], weights: dict[str, float], seconds: flo
             ]
             judged.append(one.of_orders(again, chosen))
     return {
+        "sets": names,
         "questions": dict(zip(names, [len(one.first) for one in before], strict=True)),
         "hybrid": [float(one.ndcg.mean()) for one in before],
         "shares": {
@@ -293,6 +306,9 @@ def main() -> None:
         "--most", type=int, help="passages of a set, about: of larger ones, some documents are left out"
     )
     parser.add_argument("--no-cuts", action="store_true", help="passages of 200 tokens with their headings only")
+    parser.add_argument(
+        "--late", type=int, default=50, help="questions of a set for late interaction, which takes long"
+    )
     parser.add_argument("--out", type=Path, help="write the numbers, as JSON")
     arguments = parser.parse_args()
     names, most = arguments.sets.split(","), arguments.most
@@ -307,12 +323,14 @@ def main() -> None:
         sys.exit(3)
     searched = [Searched(open_collection(name, WORK, Cut(), most), vectors) for name in names]
     result = search(searched)
-    result["late"] = read_again(searched, result["weights_of_others"], arguments.seconds)
+    if arguments.late:
+        asked = [one for one in searched if one.collection.name in SMALL]
+        result["late"] = read_again(asked, result["weights_of_others"], arguments.late, arguments.seconds)
+        if result["late"] is None:
+            sys.exit(3)
     if small:
         result["cuts"] = cut(small, vectors, result["default_weight"], most)
     print(tables(result))
-    if result["late"] is None:
-        sys.exit(3)
     if arguments.out:
         arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

@@ -32,7 +32,7 @@ def tables(result: dict[str, Any]) -> str:
             alone = [sets[name]["ways"][way][metric]["value"] for way in ("words", "meaning")]
             better = f"{'words' if alone[0] >= alone[1] else 'meaning'}, {max(alone):.3f}"
             rows.append([name, better, *(_gain(one["sets"][at]) + _mark(one["sets"][at]) for one in found)])
-        rows.append(["mean", "", *(_gain(one["mean"]) for one in found)])
+        rows.append([_mean(result["foreign"]), "", *(_gain(one["mean"]) for one in found)])
         parts.append(f"**{title}: the gain over the better one alone**\n\n" + _table(["set", "alone", *FUSIONS], rows))
     if cuts := result.get("cuts"):
         base = [
@@ -43,7 +43,7 @@ def tables(result: dict[str, Any]) -> str:
     if late := result.get("late"):
         columns = [(late["hybrid"], None), *((each["ndcg"], each["sets"]) for each in late["shares"].values())]
         labels = ["hybrid", *(f"with {float(share):.0%} late interaction" for share in late["shares"])]
-        parts.append("**Late interaction: nDCG@10**\n\n" + _values(names, labels, columns, result["foreign"]))
+        parts.append("**Late interaction: nDCG@10**\n\n" + _values(late["sets"], labels, columns, []))
     return "\n\n".join(parts)
 
 
@@ -66,7 +66,7 @@ def _values(
         rows.append([name, *cells])
     counted = [at for at, name in enumerate(names) if name not in foreign]
     means = [f"{np.mean([values[at] for at in counted]):.3f}" for values, _ in columns]
-    rows.append([f"mean{f' without {foreign[0]}' if foreign else ''}", *means])
+    rows.append([_mean(foreign), *means])
     return _table(["set", *labels], rows)
 
 
@@ -81,3 +81,7 @@ def _gain(test: dict[str, Any]) -> str:
 def _table(header: list[str], rows: Iterable[list[str]]) -> str:
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _mean(foreign: list[str]) -> str:
+    return f"mean without {', '.join(foreign)}" if foreign else "mean"
