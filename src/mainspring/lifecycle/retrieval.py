@@ -127,7 +127,7 @@ class _Making:
     def _published(self, indexed: indexing.Indexed, index: Index) -> Version:
         tuning, judging = self._asked()
         choice = self._timed("tuned in", lambda: self._tuned(index, tuning))
-        weight = choice.way.dense_weight if choice else index.settings.dense_weight
+        weight = self._weight(index, choice)
         ways = self._timed("judged in", lambda: _ways(index, judging.answered, weight))
         verdict = self._verdict(index, judging.answered, ways, indexed)
         settings = msgspec.structs.replace(index.settings, dense_weight=weight, diversity=self._spec.diversity)
@@ -205,6 +205,11 @@ class _Making:
             return None
         say = partial(self._watcher.step, self._model)
         return retrieval.choose(index, answered, self._spec.metric, default=index.settings.dense_weight, say=say)
+
+    def _weight(self, index: Index, choice: Choice | None) -> float:
+        if self._spec.dense_weight is not None:
+            return self._spec.dense_weight
+        return choice.way.dense_weight if choice else index.settings.dense_weight
 
     def _verdict(self, index: Index, asked: Asked, ways: list[Way], indexed: indexing.Indexed) -> dict[str, Any]:
         metric, live = self._spec.metric, self._live

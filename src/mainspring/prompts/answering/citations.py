@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from mainspring.prompts.answering.sentences import MARK
-from mainspring.prompts.answering.support import Evidence, Support, Window
+from mainspring.prompts.answering.support import VERBATIM, Evidence, Support, Window
 from mainspring.prompts.answering.wording import tokens
 from mainspring.runtimes.language.protocol import Citation
 
@@ -81,7 +81,7 @@ class Answer:
 
     def quote(self, gap: str, passage: int, window: Window) -> str:
         """Add a sentence of a passage as it stands there; the same as text."""
-        return self.cite(gap, _BULLET.sub("", window.text, count=1), Support(passage, window, 1.0))
+        return self.cite(gap, _BULLET.sub("", window.text, count=1), Support(passage, window, VERBATIM))
 
     def say(self, gap: str, text: str) -> str:
         """Add words that claim nothing of the documents; the same as text."""
