@@ -77,3 +77,10 @@ def test_a_chat_model_with_knowledge_is_asked(mainspring, served):
     assert found["citations"][0]["document"] == "handbook/baggage.md"
     talked = mainspring("chat", "desk", *in_folder(served), given=QUESTION)
     assert talked.out == f"{ANSWER} [1]\n[1] {PLACE}\n    “{ANSWER}”\n"
+
+
+def test_doctor_counts_documents(mainspring, airdesk):
+    checks = {check["what"]: check for check in mainspring("doctor", "--json", *in_folder(airdesk)).json["checks"]}
+    assert checks["documents of handbook"]["found"] == "3"
+    assert checks["extra [retrieval]"]["well"]
+    assert checks["champion of handbook"]["well"]

@@ -46,6 +46,12 @@ def test_where_a_model_is_must_be_said_once():
         ChatMainspring(model="desk", project=".", url="http://localhost")
 
 
+def test_a_key_that_is_not_set_is_said(desk):
+    retriever = MainspringRetriever(model="handbook", url=desk.url, key="NO_SUCH_KEY")
+    with closing(retriever), pytest.raises(SpecError, match="NO_SUCH_KEY"):
+        retriever.invoke(QUESTION)
+
+
 def test_a_gateway_that_is_not_there():
     retriever = MainspringRetriever(model="handbook", url="http://127.0.0.1:9")
     with closing(retriever), pytest.raises(EngineGoneError, match="does not answer"):

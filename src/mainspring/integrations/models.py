@@ -57,7 +57,11 @@ class ServedPassages:
 
     def __init__(self, model: str, url: str, key: str | None) -> None:
         httpx = require("httpx", "remote")
-        headers = {"Content-Type": "application/json"} | ({"X-API-Key": os.environ[key]} if key else {})
+        headers = {"Content-Type": "application/json"}
+        if key is not None:
+            if not os.environ.get(key):
+                raise SpecError(f"the environment variable {key} is to have an API key of the gateway, and is not set")
+            headers["X-API-Key"] = os.environ[key]
         self._client = httpx.AsyncClient(base_url=url.rstrip("/"), headers=headers, timeout=_SECONDS)
         self._path, self._url = f"/models/{model}/search", url
 
