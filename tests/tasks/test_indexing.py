@@ -36,6 +36,7 @@ class Note:
     name: str
     text: str
     reads: int = field(default=0)
+    unread: str | None = None
 
     @property
     def digest(self) -> str:
