@@ -7,12 +7,13 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from .tokenizers_here import bert, bytes_of_gpt
 
 from mainspring.data.documents.document import Block, BlockKind, Document, Row
 from mainspring.data.documents.passages import Passage
 from mainspring.data.documents.splitting import Splitter
 from mainspring.data.documents.tokens import EstimatedTokens, Tokens
+
+from .tokenizers_here import bert, bytes_of_gpt
 
 BERT, BYTES = bert(), bytes_of_gpt()
 both = pytest.mark.parametrize("tokens", [BERT, BYTES], ids=["bert", "bytes"])

@@ -7,9 +7,10 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from .tokenizers_here import bert, bytes_of_gpt
 
 from mainspring.data.documents.tokens import EstimatedTokens, TokenizerTokens
+
+from .tokenizers_here import bert, bytes_of_gpt
 
 BERT, BYTES = bert(), bytes_of_gpt()
 both = pytest.mark.parametrize("tokens", [BERT, BYTES], ids=["bert", "bytes"])
