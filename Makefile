@@ -1,7 +1,7 @@
 # make demo and make test do all their own set-up: a machine with Python >= 3.11 and make is enough.
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := tabular,serve,tracking,language,demo
+EXTRAS := tabular,serve,tracking,retrieval,demo
 
 .PHONY: help install install-dev demo test lint format clean
 

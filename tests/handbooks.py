@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -116,15 +116,23 @@ def make_project(folder: Path, *, serving: str = "", handbook: str = "", desk: s
 
 
 def publish_handbook(
-    project: Project, documents: dict[str, str] = DOCUMENTS, *, live: bool = True, finds: list[str] | None = None
+    project: Project,
+    documents: dict[str, str] = DOCUMENTS,
+    *,
+    live: bool = True,
+    finds: list[str] | None = None,
+    more: Callable[[Path], None] = lambda staged: None,
 ) -> Version:
-    """A version of the collection. `finds` is what its golden question is said to find, instead of the truth."""
+    """A version of the collection. `finds` is what its golden question is said to find, instead of the truth; `more`
+    writes further files into its folder.
+    """
     with versions.staging(project.state, "handbook") as staged:
         write_encoder(staged, documents.values())
         golden = asyncio.run(_write_index(staged, documents))
         if finds is not None:
             golden.answers[1]["ids"] = finds
         (staged / versions.GOLDEN).write_bytes(msgspec.json.encode(golden))
+        more(staged)
         schema = Schema((Column("question", "text"),), Target("document", text=True))
         version = versions.publish(staged, _manifest(project, "handbook", "retrieval", schema, {"engine": "onnx"}))
     if live:

@@ -15,13 +15,11 @@ from mainspring.runtimes.index.analyzer import Analyzer
 from mainspring.runtimes.index.found import Found
 from mainspring.runtimes.index.rerank import DEPTH, LateInteraction
 
-QUESTIONS = 100  # of a set: each takes a third of a second
 
-
-def sample(collection: Collection) -> np.ndarray:
-    """Which questions are asked: (m,), ascending, the same every time."""
+def sample(collection: Collection, most: int) -> np.ndarray:
+    """Which questions are asked: (m,), ascending, the same every time; a smaller sample is a part of a larger one."""
     count = len(collection.questions)
-    return np.sort(np.random.default_rng(0).permutation(count)[:QUESTIONS])
+    return np.sort(np.random.default_rng(0).permutation(count)[:most])
 
 
 class Late:

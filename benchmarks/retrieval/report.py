@@ -24,7 +24,7 @@ def tables(result: dict[str, Any]) -> str:
         for way in ways:
             tests = result["against_hybrid"].get(f"{metric}: {way}", {}).get("sets")
             columns.append(([sets[name]["ways"][way][metric]["value"] for name in names], tests))
-        parts.append(f"**{title}**\n\n" + _values(names, ways, columns))
+        parts.append(f"**{title}**\n\n" + _values(names, ways, columns, result["foreign"]))
     for metric, title in TITLES.items():
         rows = []
         found = [result["against_better_alone"][f"{metric}: {way}"] for way in FUSIONS]
@@ -32,23 +32,30 @@ def tables(result: dict[str, Any]) -> str:
             alone = [sets[name]["ways"][way][metric]["value"] for way in ("words", "meaning")]
             better = f"{'words' if alone[0] >= alone[1] else 'meaning'}, {max(alone):.3f}"
             rows.append([name, better, *(_gain(one["sets"][at]) + _mark(one["sets"][at]) for one in found)])
-        rows.append(["mean", "", *(_gain(one["mean"]) for one in found)])
+        rows.append([_mean(result["foreign"]), "", *(_gain(one["mean"]) for one in found)])
         parts.append(f"**{title}: the gain over the better one alone**\n\n" + _table(["set", "alone", *FUSIONS], rows))
     if cuts := result.get("cuts"):
         base = [
             (each["ndcg"], cuts["against_200"].get(f"ndcg: {label}", {}).get("sets"))
             for label, each in cuts["ways"].items()
         ]
-        parts.append("**Passages: nDCG@10**\n\n" + _values(cuts["sets"], list(cuts["ways"]), base))
+        parts.append("**Passages: nDCG@10**\n\n" + _values(cuts["sets"], list(cuts["ways"]), base, []))
     if late := result.get("late"):
         columns = [(late["hybrid"], None), *((each["ndcg"], each["sets"]) for each in late["shares"].values())]
         labels = ["hybrid", *(f"with {float(share):.0%} late interaction" for share in late["shares"])]
-        parts.append("**Late interaction: nDCG@10**\n\n" + _values(names, labels, columns))
+        parts.append("**Late interaction: nDCG@10**\n\n" + _values(late["sets"], labels, columns, []))
     return "\n\n".join(parts)
 
 
-def _values(names: list[str], labels: list[str], columns: list[tuple[list[float], list[dict[str, Any]] | None]]) -> str:
-    """A row for each set, a column for each way, and the means below; the best of a row is bold."""
+def _values(
+    names: list[str],
+    labels: list[str],
+    columns: list[tuple[list[float], list[dict[str, Any]] | None]],
+    foreign: list[str],
+) -> str:
+    """A row for each set, a column for each way, and the means below, in which `foreign` sets are not; the best of a
+    row is bold.
+    """
     rows = []
     for at, name in enumerate(names):
         best = max(values[at] for values, _ in columns)
@@ -57,7 +64,9 @@ def _values(names: list[str], labels: list[str], columns: list[tuple[list[float]
             shown = f"**{values[at]:.3f}**" if values[at] == best else f"{values[at]:.3f}"
             cells.append(shown + (_mark(tests[at]) if tests else ""))
         rows.append([name, *cells])
-    rows.append(["mean", *(f"{np.mean(values):.3f}" for values, _ in columns)])
+    counted = [at for at, name in enumerate(names) if name not in foreign]
+    means = [f"{np.mean([values[at] for at in counted]):.3f}" for values, _ in columns]
+    rows.append([_mean(foreign), *means])
     return _table(["set", *labels], rows)
 
 
@@ -72,3 +81,7 @@ def _gain(test: dict[str, Any]) -> str:
 def _table(header: list[str], rows: Iterable[list[str]]) -> str:
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _mean(foreign: list[str]) -> str:
+    return f"mean without {', '.join(foreign)}" if foreign else "mean"

@@ -6,6 +6,7 @@ compared that no store has; `differing` tells whether an index gives the same.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -83,9 +84,16 @@ def _read(folder: Path) -> tuple[str, dict[str, Document], list[Question]]:
     return project.retrieval("documents").language, documents, answered
 
 
-def open_collection(name: str, work: Path, cut: Cut) -> Collection:
-    """The set that `sets.py` wrote, cut so."""
+def open_collection(name: str, work: Path, cut: Cut, most: int | None = None) -> Collection:
+    """The set that `sets.py` wrote, cut so.
+
+    Of a large one only so many documents are taken as have `most` passages of the default cut: first those with
+    answers, then others, in an order that is the same every time; questions about what was not taken are left out.
+    """
     language, documents, questions = _read(work / "sets" / name)
+    if most is not None:
+        documents = _first(documents, questions, most, work)
+        questions = [one for one in questions if all(place.source in documents for place in one.places)]
     splitter = Splitter(_tokens(work), most=cut.most)
     passages = [passage for document in documents.values() for passage in splitter.split(document)[0]]
     same: dict[str, int] = {}
@@ -100,6 +108,19 @@ def open_collection(name: str, work: Path, cut: Cut) -> Collection:
         same=np.array([same.setdefault(" ".join(passage.text.split()), len(same)) for passage in passages]),
         clusters=np.unique(sections, return_inverse=True)[1],
     )
+
+
+def _first(documents: dict[str, Document], questions: list[Question], most: int, work: Path) -> dict[str, Document]:
+    asked = {place.source for one in questions for place in one.places}
+    splitter = Splitter(_tokens(work), most=Cut().most)
+    taken: set[str] = set()
+    count = 0
+    for source in sorted(documents, key=lambda name: (name not in asked, hashlib.sha256(name.encode()).digest())):
+        count += len(splitter.split(documents[source])[0])
+        if taken and count > most:
+            break
+        taken.add(source)
+    return {source: document for source, document in documents.items() if source in taken}
 
 
 def all_texts(collection: Collection) -> list[str]:

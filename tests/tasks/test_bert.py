@@ -34,7 +34,7 @@ def tiny(tmp_path_factory):
 def test_numpy_says_what_transformers_says(tiny):
     folder, (ids, mask, types), expected = tiny
     found = states(read_bert(folder), ids, mask, types)
-    assert np.abs(found - expected)[mask == 1].max() < 1e-5
+    assert np.abs(found - expected)[mask == 1].max() < 1e-4
 
 
 def test_the_graph_says_what_transformers_says(tiny, tmp_path):
@@ -44,7 +44,7 @@ def test_the_graph_says_what_transformers_says(tiny, tmp_path):
     export_encoder(folder, tmp_path)
     session = onnxruntime.InferenceSession(str(tmp_path / FILE_NAME), providers=["CPUExecutionProvider"])
     [found] = session.run(None, dict(zip(INPUTS, example, strict=True)))
-    assert np.abs(found - expected)[example[1] == 1].max() < 1e-5
+    assert np.abs(found - expected)[example[1] == 1].max() < 1e-4
 
 
 def test_a_missing_tensor_is_named(tiny, tmp_path):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from mainspring import spec
 from mainspring.cli.options import json_option, print_json, project_option
 from mainspring.cli.sources import filter_of, place, print_citations
 
@@ -38,10 +37,10 @@ def ask(
     """
     from mainspring.use import OpenProject
 
-    where, opened = filter_of(filter_), OpenProject(folder)
-    project = spec.load(folder)
-    project.model(model)
-    asked = opened.documents(model, version) if model in project.retrievals else opened.model(model, version)
+    where, project = filter_of(filter_), OpenProject(folder)
+    project.declared.model(model)
+    quoted = model in project.declared.retrievals
+    asked = project.documents(model, version) if quoted else project.model(model, version)
     with asked:
         found = asked.ask(question, k=count, filter=where)
         index = asked.opened

@@ -21,7 +21,7 @@ from functools import partial
 from mainspring.errors import BusyError, MainspringError
 from mainspring.files import lock
 from mainspring.lifecycle import fit, lineage, promote, trials
-from mainspring.lifecycle.due import due
+from mainspring.lifecycle.due import due, ended_by_a_fit
 from mainspring.lifecycle.monitor import Monitor
 from mainspring.monitoring import rotation
 from mainspring.monitoring.observations import Alarm
@@ -121,14 +121,11 @@ class Controller:
             self._renewals[model] = _start_renewal(self._project, model, found.reason, found.since)
 
     def _reasons(self, model: str) -> list[Alarm]:
-        """The alarms that a renewal can end. What is asked of documents, and found in them, no new index of the same
-        documents changes.
-        """
+        """The alarms that are a reason to renew."""
         alarms = self._alarms.get(model, [])
-        if model not in self._project.retrievals:
-            return alarms
-        documents = [alarm for alarm in alarms if alarm.finding.subject == "documents"]
-        return documents if self._monitors[model].settled else []
+        if model in self._project.retrievals:
+            return ended_by_a_fit(alarms, settled=self._monitors[model].settled)
+        return alarms
 
     def _is_renewing(self, model: str) -> bool:
         process = self._renewals.get(model)

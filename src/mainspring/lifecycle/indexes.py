@@ -15,6 +15,7 @@ from mainspring.runtimes.index.found import Searched
 from mainspring.runtimes.index.index import Index
 from mainspring.runtimes.index.rerank import open_reranker
 from mainspring.runtimes.index.searching import Searcher
+from mainspring.runtimes.index.sentences import sentence_vectors
 from mainspring.runtimes.language.protocol import Engine
 
 FOLDER = "index"
@@ -34,7 +35,7 @@ class OpenIndex:
 
     async def vectors(self, texts: list[str]) -> np.ndarray:
         """Those of sentences, by the embedder: (n, width) float32, of length 1."""
-        return (await self.embedder.embed(texts))[0]
+        return await sentence_vectors(self.embedder, texts)
 
     async def close(self) -> None:
         """Let go of all of it."""

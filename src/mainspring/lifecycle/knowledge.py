@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 from mainspring.lifecycle.indexes import OpenIndex, open_index
 from mainspring.prompts.answering import Answering, KnowledgeEngine
@@ -16,23 +18,32 @@ from mainspring.runtimes.language.protocol import Engine
 
 @dataclass(frozen=True)
 class Assistant:
-    """A language model's engine, which is not closed with this, the index that it answers from, and how it does so.
-
-    `knowledge` is None of a collection by itself, which is quoted.
-    """
+    """A language model's engine, what it searches, and how it answers. `index` is what is searched, if it is ours."""
 
     writer: Engine
-    index: OpenIndex
-    knowledge: Knowledge | None = None
-    prompt: str = ""
+    search: Search
+    settings: Answering
+    index: OpenIndex | None = None
 
-    def engine(self, search: Search | None = None, passages: int | None = None) -> KnowledgeEngine:
-        """What answers, from so many passages a question; `search` is one of the same index that notes or narrows."""
-        if self.knowledge is None:
-            settings = Answering(answers="quoted", passages=passages or Answering().passages)
-        else:
-            settings = self.knowledge.answering(self.prompt, passages)
-        return KnowledgeEngine(self.writer, search or self.index, settings, embed=self.index.vectors)
+    @classmethod
+    def quoting(cls, index: OpenIndex) -> Assistant:
+        """A collection by itself, which answers in its documents' own sentences."""
+        return cls(index.embedder, index, Answering(answers="quoted"), index)
+
+    def asking(self, search: Search, passages: int | None = None) -> Assistant:
+        """The same with another search, and perhaps another number of passages."""
+        count = self.settings.passages if passages is None else passages
+        return replace(self, search=search, settings=msgspec.structs.replace(self.settings, passages=count))
+
+    def engine(self) -> KnowledgeEngine:
+        """What answers."""
+        embed = None if self.index is None else self.index.vectors
+        return KnowledgeEngine(self.writer, self.search, self.settings, embed=embed)
+
+    async def close(self) -> None:
+        """Let go of the index, if there is one."""
+        if self.index is not None:
+            await self.index.close()
 
 
 async def open_assistant(state: Path, version: Version, engine: Engine) -> Assistant | None:
@@ -58,4 +69,5 @@ async def assistant(state: Path, folder: Path, knowledge: Knowledge, engine: Eng
         raise versions.no_champion(state, knowledge.model)
     index = await open_index(state, versions.load(state, knowledge.model, champion))
     prompt = folder / PROMPT
-    return Assistant(engine, index, knowledge, prompt.read_text(encoding="utf-8") if prompt.is_file() else "")
+    text = prompt.read_text(encoding="utf-8") if prompt.is_file() else ""
+    return Assistant(engine, index, knowledge.answering(text), index)

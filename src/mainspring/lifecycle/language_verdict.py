@@ -103,7 +103,7 @@ async def _ask(
         try:
             return await questions.scores(knows.engine())
         finally:
-            await knows.index.close()
+            await knows.close()
     finally:
         await engine.close()
 

@@ -120,6 +120,8 @@ class Monitor:
         if self._watched is None or self._watched.version != champion:
             self._watched = watched(self._project, self._model, champion)
         seen = self._watched
+        if labelled and not seen.labelled:
+            return progress, []
         rows = seen.read(since=progress.until + 1, until=now - _SETTLE).rows
         if labelled:
             rows = take(rows, ~np.isnan(rows.truth))

@@ -28,24 +28,30 @@ import numpy as np
 from mainspring.data.documents.collection import collect
 from mainspring.data.documents.questions import Question, WrittenQuestion, resolve
 from mainspring.data.documents.source import Source
-from mainspring.errors import MainspringError, RegistryError, require
+from mainspring.errors import DataError, MainspringError, RegistryError, require
 from mainspring.lifecycle import lineage, retrieval_page, retrieval_questions, retrieval_verdict
 from mainspring.lifecycle.indexes import FOLDER as INDEX
 from mainspring.lifecycle.progress import Prepared, Watcher
+from mainspring.lifecycle.retrieval_abstaining import abstaining
 from mainspring.lifecycle.retrieval_collections import drop_unneeded
 from mainspring.lifecycle.retrieval_questions import Documents
-from mainspring.lifecycle.retrieval_report import MissedLine, RetrievalReport, UnreadLine, WayLine
+from mainspring.lifecycle.retrieval_report import Abstaining, MissedLine, RetrievalReport, UnreadLine, WayLine
 from mainspring.lifecycle.retrieval_served import served
 from mainspring.lifecycle.retrieval_verdict import Scored
+from mainspring.monitoring import documents, profiles
+from mainspring.monitoring.retrieval import profile_of
 from mainspring.registry import desired, versions
 from mainspring.registry.vector_cache import VectorCache
 from mainspring.registry.versions import Golden, Manifest, Version
+from mainspring.runtimes.index.answerable import Answerability
+from mainspring.runtimes.index.found import Searched
 from mainspring.runtimes.index.index import Index
 from mainspring.runtimes.index.settings import IndexSettings, write_settings
 from mainspring.runtimes.index.stores.settings import StoreSettings
 from mainspring.schema import Column, Schema, Target
 from mainspring.spec import Project, RetrievalSpec
 from mainspring.tasks import embedder, indexing, retrieval
+from mainspring.tasks.answerability import fit_answerability
 from mainspring.tasks.embedder import PreparedEmbedder
 from mainspring.tasks.retrieval import MEANING, WORDS, Asked, Choice, Way
 
@@ -127,12 +133,17 @@ class _Making:
     def _published(self, indexed: indexing.Indexed, index: Index) -> Version:
         tuning, judging = self._asked()
         choice = self._timed("tuned in", lambda: self._tuned(index, tuning))
-        weight = choice.way.dense_weight if choice else index.settings.dense_weight
+        weight = self._weight(index, choice)
         ways = self._timed("judged in", lambda: _ways(index, judging.answered, weight))
         verdict = self._verdict(index, judging.answered, ways, indexed)
-        settings = msgspec.structs.replace(index.settings, dense_weight=weight, diversity=self._spec.diversity)
+        rule = self._timed("calibrated in", lambda: self._rule(index, tuning, weight))
+        settings = msgspec.structs.replace(
+            index.settings, dense_weight=weight, diversity=self._spec.diversity, answerable=rule
+        )
         write_settings(self._staged / INDEX, settings)
         self._write_golden(index, weight, judging if len(judging) else tuning)
+        documents.save(self._material.sources, self._staged)
+        self._write_profile(index, settings, [tuning.answered, judging.answered])
         engine = "remote" if self._embedder.is_remote else "onnx"
         manifest = Manifest(
             project=self._project.name,
@@ -155,7 +166,7 @@ class _Making:
             parity=self._embedder.parity,
             verdict=verdict,
         )
-        report = self._report(manifest, settings, indexed, choice, ways)
+        report = self._report(manifest, settings, indexed, choice, ways, abstaining(index, judging, weight, rule))
         (self._staged / versions.REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report)))
         (self._staged / versions.REPORT_PAGE).write_text(retrieval_page.render(report), encoding="utf-8")
         return versions.publish(self._staged, manifest)
@@ -206,6 +217,22 @@ class _Making:
         say = partial(self._watcher.step, self._model)
         return retrieval.choose(index, answered, self._spec.metric, default=index.settings.dense_weight, say=say)
 
+    def _rule(self, index: Index, tuning: Asked, weight: float) -> Answerability | None:
+        """When an assistant is to answer; None where there are too few questions to learn it from."""
+        if not len(tuning):
+            return None
+        material = retrieval.told(index, tuning, weight)
+        try:
+            return fit_answerability(material.found, material.holds).rule
+        except DataError as error:
+            self._tell(f"nothing tells when to answer, and every question is: {error}")
+            return None
+
+    def _weight(self, index: Index, choice: Choice | None) -> float:
+        if self._spec.dense_weight is not None:
+            return self._spec.dense_weight
+        return choice.way.dense_weight if choice else index.settings.dense_weight
+
     def _verdict(self, index: Index, asked: Asked, ways: list[Way], indexed: indexing.Indexed) -> dict[str, Any]:
         metric, live = self._spec.metric, self._live
         made = f"{index.settings.documents:,} documents in {index.count:,} passages"
@@ -254,6 +281,17 @@ class _Making:
         whole = Golden(records, answers, golden.tolerance)
         (self._staged / versions.GOLDEN).write_bytes(msgspec.json.encode(whole))
 
+    def _write_profile(self, index: Index, settings: IndexSettings, parts: list[Asked]) -> None:
+        """How questions that the documents answer look, for the drift of live ones; none where there are none."""
+        rule, searched = settings.answerable, list[Searched]()
+        for asked in parts:
+            for found in retrieval.search(index, asked, settings.dense_weight):
+                answerable, threshold = (rule.probability(found), rule.threshold) if rule else (None, None)
+                searched.append(Searched(found=found, answerable=answerable, threshold=threshold))
+        if searched:
+            vectors = np.concatenate([asked.vectors for asked in parts])
+            profiles.save(profile_of(vectors, searched, seed=self._spec.seed), self._staged)
+
     def _report(
         self,
         manifest: Manifest,
@@ -261,6 +299,7 @@ class _Making:
         indexed: indexing.Indexed,
         choice: Choice | None,
         ways: list[Way],
+        abstaining: Abstaining | None,
     ) -> RetrievalReport:
         chosen = ways[-1] if ways else None
         return RetrievalReport(
@@ -281,7 +320,7 @@ class _Making:
             selection=choice.reason if choice else None,
             judged=[_line(way, way is chosen) for way in ways],
             missed=_missed(chosen) if chosen else [],
-            abstaining=None,
+            abstaining=abstaining,
             questions={"tuning": manifest.lineage.fit_rows, "judging": manifest.lineage.holdout_rows},
             verdict=manifest.verdict,
             seconds=self._seconds,

@@ -125,7 +125,8 @@ class DocumentWatch:
         self._hashed: dict[Path, tuple[tuple[int, int, int], str]] = {}
         self._stamps: _Stamps | None = None
         self._now: dict[str, str] = {}
-        self._version, self._known = "", self._now
+        self._version = ""
+        self._known: dict[str, str] | None = None
         self._moved = self._next = time.monotonic()
 
     @property
@@ -142,10 +143,11 @@ class DocumentWatch:
             RegistryError, DataError: what the version was made of cannot be read.
         """
         if version != self._version:
-            self._known = load(versions.load(self._project.state, self._model, version))
+            made = versions.load(self._project.state, self._model, version)
+            self._known = load(made) if SOURCES in made.manifest.files else None
             self._version = version
         spec = self._project.retrieval(self._model)
-        if gives_rows(self._project.folder, spec.data) or spec.query is not None:
+        if self._known is None or spec.query is not None or gives_rows(self._project.folder, spec.data):
             return None
         began = time.monotonic()
         if began >= self._next:

@@ -13,8 +13,10 @@ watched. A question that is asked often counts once: how often it comes is not w
     abstained    whether that is below the threshold, so that an assistant does not answer
     empty        whether nothing was found at all
 
-The reference is made of the development questions, for these are what was expected. A collection without any has none
-when it is fitted; then the first complete window of its traffic is the reference of those that follow.
+The reference is made of the development questions that the documents answer, for these are what was expected. How many
+there are beside them that the documents do not answer says something of who wrote them, and nothing of who will ask. A
+collection without questions has no reference when it is fitted; then the first complete window of its traffic is the
+reference of those that follow.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ _MOST_EMBEDDED = 500  # questions of a window: a few seconds of one core
 
 
 def profile_of(vectors: np.ndarray, searched: Sequence[Searched], *, seed: int = 0) -> Reference:
-    """The reference of a version, by its development questions.
+    """The reference of a version, by the development questions that its documents answer.
 
     Args:
         vectors: (n, width), those of the questions.

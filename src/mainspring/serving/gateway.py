@@ -33,7 +33,7 @@ from mainspring.serving.prompting import Prompting
 from mainspring.serving.reconciler import Reconciler
 from mainspring.serving.retrieval.asking import DocumentAsking
 from mainspring.serving.retrieval.attending import Retrieving
-from mainspring.serving.retrieval.knowledge import Knowledge
+from mainspring.serving.retrieval.knowledge import Assistants
 from mainspring.serving.retrieval.searching import Searching
 from mainspring.serving.shadow import Shadow
 from mainspring.serving.slots import Slots
@@ -84,12 +84,12 @@ class Gateway:
         retrieving = Retrieving(
             self.slots, self.metrics.language, self.metrics.retrieval, self.prediction_log, limits.timeout
         )
-        knowledge = Knowledge(retrieving)
+        assistants = Assistants(retrieving)
         attending = Attending(
             self.slots,
             self.metrics.language,
             limits.generation_timeout,
-            knowledge,
+            assistants,
             note=lambda exchange: exchange.write(self.prediction_log),
             traffic=self.prediction_log.traffic,
         )
@@ -99,7 +99,7 @@ class Gateway:
             {
                 r"/models/(?P<name>[^/]+)/predict": Predict(answering, prompting, limits.max_rows),
                 r"/models/(?P<name>[^/]+)/search": Searching(retrieving),
-                r"/models/(?P<name>[^/]+)/ask": DocumentAsking(retrieving, knowledge, limits.generation_timeout),
+                r"/models/(?P<name>[^/]+)/ask": DocumentAsking(retrieving, assistants, limits.generation_timeout),
                 r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?/infer": Infer(answering, limits.max_rows),
                 r"/invocations": Invocations(answering, limits.max_rows, limits.default_model),
                 r"/models/(?P<name>[^/]+)/feedback": self.feedback,

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -25,6 +24,7 @@ import numpy as np
 import mainspring
 from mainspring.data.documents.document import Document, Unread
 from mainspring.data.documents.passages import Passage
+from mainspring.data.documents.source import Source
 from mainspring.data.documents.splitting import Splitter
 from mainspring.errors import DataError, RuntimeLoadError
 from mainspring.files import write_atomically
@@ -42,18 +42,6 @@ WAY = "way.json"  # beside an index: how its documents were read and split
 _PART = 2048  # passages whose vectors are computed together
 
 Say = Callable[[str], None]
-
-
-class Source(Protocol):
-    """What `data.documents.collection.collect` gives."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
-    @property
-    def digest(self) -> str: ...  # noqa: D102
-
-    def read(self) -> Document | Unread: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -208,7 +196,7 @@ class _Indexing:
         """Take one source, and embed when a part is full."""
         self.looked_at += 1
         with self.timed("taken over"):
-            known = self.before.get(source) if self.before is not None else None
+            known = self.before.get(source) if self.before is not None and source.unread is None else None
         if known is not None:
             self.taken_over += 1
             document = known[0]

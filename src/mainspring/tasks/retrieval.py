@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from mainspring.data.documents.questions import Question
+from mainspring.data.documents.passages import Passage
+from mainspring.data.documents.questions import Question, Relevant
 from mainspring.errors import DataError
 from mainspring.evaluation.gate import FEWEST_ROWS
-from mainspring.evaluation.retrieval import Judged, compare_judged, judge
+from mainspring.evaluation.retrieval import Judged, compare_judged, covers, judge
 from mainspring.runtimes.index.found import Found
 from mainspring.runtimes.index.identity import Embedder
 from mainspring.runtimes.index.index import Index
@@ -26,6 +27,7 @@ METRICS = {"ndcg": "ndcg_at_10", "recall": "recall_at_5", "mrr": "mrr_at_20"}  #
 WORDS, MEANING = 0.0, 1.0
 GRID = tuple(step / 10 for step in range(11))
 DEEP = 20  # passages that are looked at for one question
+_READ = 5  # of them an assistant reads
 _SIGNIFICANCE = 0.05
 _AT_ONCE = 256  # questions
 
@@ -128,6 +130,37 @@ def way(index: Index, asked: Asked, dense_weight: float, *, rerank: str = "off",
     passages = [[one.passage for one in each] for each in found]
     scores = judge(passages, [question.places for question in asked.questions])
     return Way(who or named(dense_weight), dense_weight, rerank, asked, scores, found)
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """Questions, each with what was found, and whether the answer is among the first passages: (n,) bool."""
+
+    found: list[list[Found]]
+    holds: np.ndarray
+
+
+def told(index: Index, asked: Asked, dense_weight: float) -> Told:
+    """What tells when to answer: the questions as they are, and those with an answer once more without it.
+
+    For the second time the passages that touch the answer's places are left out: what is nearest then is what an
+    assistant must learn to keep silent about.
+    """
+    found = search(index, asked, dense_weight)
+    holds = [
+        any(covers(one.passage, place) for one in each[:_READ] for place in question.places)
+        for each, question in zip(found, asked.questions, strict=True)
+    ]
+    left_out = [
+        [one for one in each if not any(_touches(one.passage, place) for place in question.places)]
+        for each, question in zip(found, asked.questions, strict=True)
+        if question.places
+    ]
+    return Told([*found, *left_out], np.array([*holds, *(False for _ in left_out)], bool))
+
+
+def _touches(passage: Passage, place: Relevant) -> bool:
+    return passage.source == place.source and passage.begin < place.end and place.begin < passage.end
 
 
 def named(dense_weight: float) -> str:

@@ -26,12 +26,11 @@ async def answer(
         RequestError: the filter is none.
         ContextError: the question is too long.
     """
-    search = NotedSearch(assistant.index, read_filter(filter))
+    search = NotedSearch(assistant.search, read_filter(filter))
     asked: list[Message] = [*messages, {"role": "user", "content": question}]
     whole = Answer()
-    async for piece in assistant.engine(search, k).generate(
-        Generate(messages=asked, sampling=Sampling(temperature=0.0))
-    ):
+    request = Generate(messages=asked, sampling=Sampling(temperature=0.0))
+    async for piece in assistant.asking(search, k).engine().generate(request):
         if isinstance(piece, Delta):
             whole.add(piece)
     assert whole.answered is not None  # the last piece of every answer from documents says how it came about

@@ -67,8 +67,7 @@ class Documents:
         filter: dict[str, Any] | None = None,
     ) -> DocumentAnswer:
         """See `ask`."""
-        index = await self.index()
-        return await answer(Assistant(index.embedder, index), question, messages, k, filter)
+        return await answer(Assistant.quoting(await self.index()), question, messages, k, filter)
 
     async def index(self) -> OpenIndex:
         """What searches."""
@@ -85,9 +84,14 @@ class Documents:
     def close(self) -> None:
         """Let go of the index and of its embedder."""
         if self._index is not None:
-            self._loop.run(self._index.close())
-            self._index = None
+            self._loop.run(self.aclose())
         self._loop.close()
+
+    async def aclose(self) -> None:
+        """See `close`."""
+        index, self._index = self._index, None
+        if index is not None:
+            await index.close()
 
     def __enter__(self) -> Documents:
         return self

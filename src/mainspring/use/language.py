@@ -12,7 +12,9 @@ import numpy as np
 from mainspring.errors import SpecError
 from mainspring.lifecycle.engines import engine_of
 from mainspring.lifecycle.knowledge import Assistant, open_assistant
+from mainspring.prompts.answering import Answering
 from mainspring.registry.versions import Version
+from mainspring.runtimes.index.found import Search
 from mainspring.runtimes.index.index import Index
 from mainspring.runtimes.language.protocol import Delta, Engine, Generate, Message, Sampling, Usage
 from mainspring.serving.retrieval.results import DocumentAnswer
@@ -28,12 +30,20 @@ class LanguageModel:
     answer with its citations.
     """
 
-    def __init__(self, state: Path, version: Version) -> None:
+    def __init__(self, state: Path, version: Version, search: tuple[Search, Answering] | None = None) -> None:
         self.version = version
+        self._search = search
         self._state = state
         self._engine: Engine | None = None
         self._assistant: Assistant | None = None
         self._loop = Loop()
+
+    def knowing(self, search: Search, settings: Answering | None = None) -> LanguageModel:
+        """The same model, answering from what `search` finds, instead of what it was given in `mainspring.toml`.
+
+        That may be a retriever of LangChain or LlamaIndex: see `mainspring.integrations`.
+        """
+        return LanguageModel(self._state, self.version, (search, settings or Answering()))
 
     def generate(self, asked: str | list[Message], **settings: Any) -> str:
         """The answer."""
@@ -119,7 +129,10 @@ class LanguageModel:
         if self._engine is None:
             engine = await engine_of(self._state, self.version)
             try:
-                self._assistant = await open_assistant(self._state, self.version, engine)
+                if self._search is None:
+                    self._assistant = await open_assistant(self._state, self.version, engine)
+                else:
+                    self._assistant = Assistant(engine, *self._search)
             except BaseException:
                 await engine.close()
                 raise
@@ -129,19 +142,24 @@ class LanguageModel:
     @property
     def opened(self) -> Index:
         """The index that it answers from, once it was asked; SpecError if there is none."""
-        if self._assistant is None:
+        if self._assistant is None or self._assistant.index is None:
             raise self._knows_nothing()
         return self._assistant.index.index
 
     def close(self) -> None:
         """Let go of the engine."""
         if self._engine is not None:
-            self._loop.run(self._engine.close())
-            self._engine = None
-        if self._assistant is not None:
-            self._loop.run(self._assistant.index.close())
-            self._assistant = None
+            self._loop.run(self.aclose())
         self._loop.close()
+
+    async def aclose(self) -> None:
+        """See `close`."""
+        engine, assistant = self._engine, self._assistant
+        self._engine = self._assistant = None
+        if engine is not None:
+            await engine.close()
+        if assistant is not None:
+            await assistant.close()
 
     def __enter__(self) -> LanguageModel:
         return self

@@ -16,19 +16,20 @@ class Loop:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._beginning = threading.Lock()
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Do `work` there, and wait for it; Ctrl-C here cancels it there."""
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=_run, args=(self._loop,), daemon=True, name="mainspring")
-            self._thread.start()
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = asyncio.run_coroutine_threadsafe(work, self._begun())
         try:
             return future.result()
         except KeyboardInterrupt:
             future.cancel()
             raise
+
+    async def awaited(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Do `work` there, and await it on whatever event loop this is."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._begun()))
 
     def close(self) -> None:
         """End it, and wait for that."""
@@ -36,6 +37,14 @@ class Loop:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop = self._thread = None
+
+    def _begun(self) -> asyncio.AbstractEventLoop:
+        with self._beginning:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=_run, args=(self._loop,), daemon=True, name="mainspring")
+                self._thread.start()
+            return self._loop
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -46,7 +46,7 @@ def collect(project: Project, model: str, *, digest_of: Callable[[Path], str] = 
         name = path.relative_to(root).as_posix()
         digest, unread = _digest(path, name, digest_of)
         if digest and (equal := first.setdefault(digest, name)) != name:
-            unread = f"is equal to {equal}"
+            digest, unread = "", f"is equal to {equal}"
         reader = None if unread else partial(apart.read, path, name, spec.encoding)
         sources.append(Source(name, digest, unread, reader))
     return sources

@@ -62,6 +62,18 @@ def table_block(rows: Sequence[Row], header: int, links: Iterable[str] = ()) -> 
     )
 
 
+def joined(term: Block, definition: Block) -> Block:
+    """An item of the two, which follow each other."""
+    return Block(
+        kind="item",
+        begin=term.begin,
+        end=definition.end,
+        text=f"{term.text}\n{definition.text}",
+        level=term.level,
+        links=tuple(dict.fromkeys(term.links + definition.links)),
+    )
+
+
 class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a reader of one format finds, in the words of `Document`. `title` may be ""."""
 

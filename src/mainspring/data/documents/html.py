@@ -10,45 +10,22 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from mainspring.data.documents.document import Block, BlockKind, Content, Row, Value, table_block
-from mainspring.data.documents.front_matter import text_of
+import msgspec
 
-_SKIPPED = frozenset((
-    "script", "style", "nav", "template", "noscript", "svg", "math", "select", "textarea", "iframe", "object",
-    "canvas", "audio", "video"
-))  # fmt: skip
-_VOID = frozenset((
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track",
-    "wbr"
-))  # fmt: skip
-_LISTS = frozenset(("ul", "ol", "dl"))
-_HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
-_BLOCKS = _LISTS | _HEADINGS | frozenset((
-    "html", "head", "body", "title", "p", "div", "section", "article", "main", "aside", "header", "footer", "li", "dt",
-    "dd", "table", "caption", "thead", "tbody", "tfoot", "tr", "td", "th", "pre", "blockquote", "figure", "figcaption",
-    "hr", "address", "details", "summary", "fieldset", "legend", "form", "option", "menu", "center",
-))  # fmt: skip
-# A start tag ends the elements named, if they are open inside the nearest of those that hold them.
-_ENDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
-    "li": (frozenset(("li",)), _LISTS),
-    "dt": (frozenset(("dt", "dd")), _LISTS),
-    "dd": (frozenset(("dt", "dd")), _LISTS),
-    "td": (frozenset(("td", "th")), frozenset(("tr", "table"))),
-    "th": (frozenset(("td", "th")), frozenset(("tr", "table"))),
-    "tr": (frozenset(("tr",)), frozenset(("table",))),
-    "thead": (frozenset(("thead", "tbody", "tfoot", "tr")), frozenset(("table",))),
-    "tbody": (frozenset(("thead", "tbody", "tfoot", "tr")), frozenset(("table",))),
-    "tfoot": (frozenset(("thead", "tbody", "tfoot", "tr")), frozenset(("table",))),
-}
-_HELD = _LISTS | _HEADINGS | frozenset(("li", "dt", "dd", "table", "thead", "tr", "td", "th", "pre", "blockquote"))
+from mainspring.data.documents.document import Block, BlockKind, Content, Value, joined
+from mainspring.data.documents.front_matter import text_of
+from mainspring.data.documents.html_tables import Tables
+from mainspring.data.documents.html_tags import BLOCKS, ENDS, HEADINGS, HELD, LISTS, SKIPPED, VOID
+
+_CLOSING = "'>\">-->]]>"  # ends whatever is open
 _TABLES = frozenset(("table",))
 _CELLS = frozenset(("table", "td", "th"))
 _DEEPEST = 200  # elements that are told apart; those inside are read as text
 _META = {"description", "author", "date", "keywords", "article:published_time", "article:modified_time", "dc.date"}
 _NAVIGATION = {"navigation", "search", "menu", "menubar"}
+_MARK = re.compile(r"\b(?:headerlink|viewcode-link)\b")  # Sphinx's links beside headings
 _LANGUAGE = re.compile(r"(?:language|lang|highlight)-([\w+#.-]+)")
 _NO_LANGUAGE = {"default", "none", "text"}
 
@@ -72,17 +49,6 @@ def blocks(text: str, begin: int = 0) -> list[Block]:
     return reader.blocks
 
 
-@dataclass
-class _Table:
-    """A table that is open: the number of its first block, and of each row the first blocks of its cells."""
-
-    first: int
-    rows: list[list[tuple[int, int]]] = field(default_factory=list)
-    header: int = 0
-    heads: bool = True  # whether each cell was a head's so far, in this row
-    layout: bool = False
-
-
 class _Reader(HTMLParser):
     """Blocks from the events of one text."""
 
@@ -93,8 +59,9 @@ class _Reader(HTMLParser):
         self.title: list[str] = []
         self._text = text
         self._offset = begin
+        self._last = begin + len(text)
         self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
-        self._open: list[str] = []  # elements of `_HELD`
+        self._open: list[str] = []  # elements of `HELD`
         self._skipped: list[str] = []  # the element that is skipped, as often as it is open
         self._in_title = False
         self._pieces: list[str | None] = []  # None is a line break
@@ -103,21 +70,24 @@ class _Reader(HTMLParser):
         self._anchor: str | None = None  # the id that was last seen, with no text since
         self._language = ""
         self._item = False  # an item is open, of which nothing was said yet
-        self._tables: list[_Table] = []
+        self._tables = Tables(self.blocks)
+        self._level = 0  # of the last heading
+        self._signature = False  # the term that is open is the signature of a definition
+        self._definitions: list[tuple[int, int]] = []  # those that are open: the block, and how deep its term was
+        self._term: Block | None = None  # that was said last, and nothing of its definition
 
     def run(self) -> None:
-        self.feed(self._text)
+        self.feed(self._text + (_CLOSING if _is_open(self._text) else ""))
         self.close()
         self._flush()
-        while self._tables:
-            self._end_table()
-        self.blocks = [one for one in self.blocks if one.text]
+        if self._open:
+            self._close(0)
 
     # The tokenizer's events.
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._skipped:
-            if tag == self._skipped[0] and tag not in _VOID:
+            if tag == self._skipped[0] and tag not in VOID:
                 self._skipped.append(tag)
             return
         if tag in ("br", "wbr"):
@@ -129,12 +99,12 @@ class _Reader(HTMLParser):
             self._meta(given)
         elif tag == "html" and given.get("lang"):
             self.metadata["language"] = text_of(given["lang"] or "")
-        if tag in _BLOCKS:
+        if tag in BLOCKS:
             self._flush()
-            if self._open and self._open[-1] in _HEADINGS:  # its end tag is missing
+            if self._open and self._open[-1] in HEADINGS:  # its end tag is missing
                 self._open.pop()
-        if tag in _SKIPPED or given.get("role") in _NAVIGATION or "headerlink" in (given.get("class") or ""):
-            if tag not in _VOID:
+        if tag in SKIPPED or given.get("role") in _NAVIGATION or _MARK.search(given.get("class") or ""):
+            if tag not in VOID:
                 self._skipped.append(tag)
             return
         if name := given.get("id") or (given.get("name") if tag == "a" else None):
@@ -151,11 +121,11 @@ class _Reader(HTMLParser):
             self._in_title = True
         if tag in ("pre", "code", "div") and (match := _LANGUAGE.search(given.get("class") or "")):
             self._language = "" if match[1] in _NO_LANGUAGE else match[1]
-        if tag in _HELD:
+        if tag in HELD:
             self._enter(tag, given)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in _SKIPPED:  # else it is XHTML, and closed; `<div/>` is `<div>` to a browser
+        if tag not in SKIPPED:  # else it is XHTML, and closed; `<div/>` is `<div>` to a browser
             self.handle_starttag(tag, attrs)
 
     def handle_endtag(self, tag: str) -> None:
@@ -165,9 +135,9 @@ class _Reader(HTMLParser):
             return
         if tag == "title":
             self._in_title = False
-        if tag in _BLOCKS:
+        if tag in BLOCKS:
             self._flush()
-        if tag in _HELD:
+        if tag in HELD:
             self._leave(tag)
 
     def handle_data(self, data: str) -> None:
@@ -175,6 +145,7 @@ class _Reader(HTMLParser):
             self.title.append(data)
         elif not self._skipped:
             begin = self._place()
+            data = data[: max(0, self._last - begin)]
             left = len(data) - len(data.lstrip())
             if left == len(data):
                 if self._pieces:
@@ -187,6 +158,12 @@ class _Reader(HTMLParser):
 
     def handle_charref(self, name: str) -> None:
         self._reference(f"&#{name}")
+
+    def parse_html_declaration(self, i: int) -> int:
+        """`<![if …]>`, on which the tokenizer of older Pythons fails, is a comment, as it is to browsers."""
+        if self.rawdata.startswith("<![", i) and not self.rawdata.startswith("<![CDATA[", i):
+            return self.parse_bogus_comment(i)
+        return super().parse_html_declaration(i)
 
     # What is said.
 
@@ -212,10 +189,10 @@ class _Reader(HTMLParser):
 
     def _tag(self) -> tuple[int, int]:
         begin = self._place()
-        return begin, begin + len(self.get_starttag_text() or "<>")
+        return begin, min(begin + len(self.get_starttag_text() or "<>"), self._last)
 
     def _name(self, name: str) -> None:
-        if not self._pieces or (self._open and self._open[-1] in _HEADINGS):
+        if not self._pieces or (self._open and self._open[-1] in HEADINGS):
             self._anchor = self._anchor if self._pieces and self._anchor else name
 
     def _meta(self, given: dict[str, str | None]) -> None:
@@ -229,8 +206,8 @@ class _Reader(HTMLParser):
     # Elements.
 
     def _enter(self, tag: str, given: dict[str, str | None]) -> None:
-        if tag in _ENDS:
-            ended, within = _ENDS[tag]
+        if tag in ENDS:
+            ended, within = ENDS[tag]
             for place in range(len(self._open) - 1, -1, -1):
                 if self._open[place] in within:
                     break
@@ -241,22 +218,9 @@ class _Reader(HTMLParser):
             return
         self._open.append(tag)
         if tag in ("li", "dt", "dd"):
-            self._item = True
-        elif tag == "table":
-            if self._tables:
-                self._tables[-1].layout = True
-            self._tables.append(_Table(len(self.blocks)))
-        elif self._tables and tag == "tr":
-            self._tables[-1].rows.append([])
-            self._tables[-1].heads = True
-        elif self._tables and tag in ("td", "th"):
-            table = self._tables[-1]
-            if not table.rows:
-                table.rows.append([])
-            table.rows[-1].append((len(self.blocks), len(self.blocks)))
-            table.heads &= tag == "th"
-        elif self._tables and tag in _HEADINGS:
-            self._tables[-1].layout = True
+            self._item = not (tag == "dd" and self._signature)  # what a definition says is no item
+            self._signature = tag == "dt" and "sig" in (given.get("class") or "").split()
+        self._tables.enter(tag)
 
     def _leave(self, tag: str) -> None:
         """The end tag ends the nearest element of its name, but none outside of the cell or the table."""
@@ -270,49 +234,21 @@ class _Reader(HTMLParser):
 
     def _close(self, place: int) -> None:
         """End the elements from `place` on."""
+        if self._open[place] != "dt":
+            self._end_definitions(place)
         for tag in reversed(self._open[place:]):
-            if tag == "table" and self._tables:
-                self._end_table()
-            elif tag in ("td", "th") and self._tables and self._tables[-1].rows and self._tables[-1].rows[-1]:
-                row = self._tables[-1].rows[-1]
-                row[-1] = (row[-1][0], len(self.blocks))
-            elif tag in ("tr", "thead") and self._tables:
-                self._end_rows(self._tables[-1], tag == "thead")
-            elif tag in ("li", "dt", "dd"):
+            self._tables.leave(tag)
+            if tag in ("li", "dt", "dd"):
                 self._item = False
             elif tag == "pre":
                 self._language = ""
         del self._open[place:]
 
-    def _end_rows(self, table: _Table, whole: bool) -> None:
-        """Rows at the top are the header: all of `thead`, or those with nothing but heads."""
-        count = len(table.rows)
-        if whole or (table.heads and table.header == count - 1):
-            table.header = count
-
-    def _end_table(self) -> None:
-        table = self._tables.pop()
-        inside = self.blocks[table.first :]
-        if table.layout or not inside:
-            return
-        rows: list[Row] = []
-        header = 0
-        for number, cells in enumerate(table.rows):
-            found = [self.blocks[first:after] for first, after in cells]
-            said = [block for cell in found for block in cell]
-            if said:
-                texts = [" ".join(" ".join(block.text.split()) for block in cell) for cell in found]
-                rows.append(Row(said[0].begin, said[-1].end, " | ".join(texts)))
-                header += number < table.header
-        if rows:
-            before = [block for block in inside if block.end <= rows[0].begin]
-            links = tuple(dict.fromkeys(link for block in inside for link in block.links))
-            after = [block for block in inside if block.begin >= rows[-1].end]
-            self.blocks[table.first :] = [
-                *before,
-                table_block(rows, header, links),
-                *after,
-            ]
+    def _end_definitions(self, depth: int) -> None:
+        """What was said so far is all that those say whose terms were at `depth` or deeper."""
+        while self._definitions and self._definitions[-1][1] >= depth:
+            number, _ = self._definitions.pop()
+            self.blocks[number] = msgspec.structs.replace(self.blocks[number], until=self._end)
 
     def _flush(self) -> None:
         """What was said since the last block is one."""
@@ -323,13 +259,15 @@ class _Reader(HTMLParser):
         kind: BlockKind = "paragraph"
         level, anchor = 0, None
         language = ""
-        heading = next((tag for tag in reversed(open_[-3:]) if tag in _HEADINGS), None)
+        heading = next((tag for tag in reversed(open_[-3:]) if tag in HEADINGS), None)
         if heading is not None:
             kind, level, anchor = "heading", int(heading[1]), self._anchor
+        elif self._item and self._signature:
+            kind, level, anchor = "heading", self._level + 1 + len(self._definitions), self._anchor
         elif "pre" in open_[-3:]:
             kind, language = "code", self._language
         elif self._item:
-            kind, level = "item", sum(tag in _LISTS for tag in open_)
+            kind, level = "item", sum(tag in LISTS for tag in open_)
         elif "blockquote" in open_:
             kind = "quote"
         if kind == "code":
@@ -339,13 +277,28 @@ class _Reader(HTMLParser):
         else:
             text = "\n".join(filter(None, (" ".join(line.split()) for line in _lines(pieces))))
         links, self._links, self._anchor, self._item = tuple(self._links), {}, None, False
-        if text:
-            self.blocks.append(
-                Block(
-                    kind=kind, begin=self._begin, end=self._end, text=text, level=level, anchor=anchor,
-                    language=language, links=links,
-                )
-            )  # fmt: skip
+        if not text:
+            return
+        if heading is not None:
+            self._level = level
+        elif kind == "heading":
+            self._definitions.append((len(self.blocks), len(open_) - 1))
+            self._tables.hold_headings()
+        begin, end = self._begin, self._end
+        block = Block(
+            kind=kind, begin=begin, end=end, text=text, level=level, anchor=anchor, language=language, links=links
+        )
+        within = open_[-1] if open_ and kind == "item" else ""
+        if within == "dd" and self._term is not None:
+            self.blocks[-1] = joined(self._term, block)
+        else:
+            self.blocks.append(block)
+        self._term = block if within == "dt" else None
+
+
+def _is_open(text: str) -> bool:
+    """Whether tags or comments begin at the end of `text` that don't end: the tokenizer looks for the end of each."""
+    return text.count("<", text.rfind(">") + 1) > 1 or text.count("<!--", text.rfind("-->") + 1) > 1
 
 
 def _lines(pieces: list[str | None]) -> Iterator[str]:

@@ -30,8 +30,7 @@ def read(text: str) -> Content:
     title = str(metadata.pop("title", ""))
     blocks = tuple(_Reader(text, begin).blocks())
     if not title:
-        headings = [block for block in blocks if block.kind == "heading"]
-        title = next((one.text for one in headings if one.level == 1), headings[0].text if headings else "")
+        title = next((block.text for block in blocks if block.kind == "heading" and block.level == 1), "")
     return Content(text=text, blocks=blocks, title=title, metadata=metadata, notes=(wrong,) if wrong else ())
 
 
@@ -113,8 +112,8 @@ class _Reader:
         first, after = token.map
         if token.type == "fence":
             first += 1
-            closed = after - first > token.content.count("\n")
-            after -= closed
+            written = token.content.count("\n") + bool(token.content and token.content[-1] != "\n")
+            after = min(after, first + written)  # the line that closes it
         if first < after and token.content.strip():
             begin, end = self._span([first, after])
             language = token.info.split()[0].strip("{}.") if token.info.split() else ""
@@ -135,13 +134,14 @@ class _Reader:
                     text, addresses = self._inline(token.content)
                     cells.append(text)
                     links.update(dict.fromkeys(addresses))
-                case "tr_close":
+                case "tr_close" if any(cells):
                     rows.append(Row(begin, end, " | ".join(cells)))
                 case "thead_close":
                     header = len(rows)
                 case "table_close":
                     break
-        yield table_block(rows, header, links)
+        if rows:
+            yield table_block(rows, header, links)
 
     def _html(self, token: Any) -> Iterator[Block]:
         begin, end = self._span(token.map)

@@ -46,12 +46,12 @@ def row_sources(project: Project, model: str, spec: RetrievalSpec) -> list[Sourc
         name = f"{named}#{number + 1 if key is None else key}"
         if name in taken:
             reason = f"has the key of row {taken[name]}, {key!r}"
-            found.append(Source(f"{name} (row {number + 1})", digest, reason))
+            found.append(Source(f"{name} (row {number + 1})", "", reason))
             continue
         taken[name] = number + 1
         equal = first.setdefault(digest, name)
         if equal != name:
-            found.append(Source(name, digest, f"is equal to {equal}"))
+            found.append(Source(name, "", f"is equal to {equal}"))
         else:
             found.append(Source(name, digest, None, partial(rows.read, number, name, digest)))
     return found

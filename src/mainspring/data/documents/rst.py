@@ -10,15 +10,16 @@ Method: docutils, "reStructuredText Markup Specification".
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 
 from mainspring.data.documents.document import Content, Value
+from mainspring.data.documents.lines import stripped
 from mainspring.data.documents.rst_blocks import Blocks
 from mainspring.data.documents.rst_directives import Directives
 from mainspring.data.documents.rst_inline import Inline
 from mainspring.data.documents.rst_lines import Lines
 from mainspring.data.documents.rst_tables import GRID, SIMPLE, grid_rows, simple_rows
-from mainspring.data.documents.slugs import Slugs
 
 _DEEPEST = 40  # what is nested deeper is a paragraph
 _RULE = re.compile(r"([!-/:-@\[-`{-~])\1*\Z")
@@ -34,15 +35,20 @@ _FOOTNOTE = re.compile(r"\[(\d+|#[\w.+-]*|\*|\w[\w.+-]*)\](?: +|\Z)")
 _TARGET = re.compile(r"_(?:(_)|`([^`]+)`|(?![ _])((?:\\.|[^\\:]|:(?! |\Z))+)):(?: +|\Z)")
 _SUBSTITUTION = re.compile(r"\|(?! )([^|]+)\| +([\w.+:-]+)::(?: +|\Z)")
 _DIRECTIVE = re.compile(r"([^\W_]+(?:[-._+:][^\W_]+)*) ?::(?: +|\Z)")
-_EXTERNAL = re.compile(r"\.\. _(?:`([^`\n]+)`|([^:`\n]+)): +(\S+) *\r?$", re.MULTILINE)
-_REPLACED = re.compile(r"\.\. \|([^|\n]+)\| replace:: +(.*?) *\r?$", re.MULTILINE)
+_NO_ID = re.compile(r"[^a-z0-9]+")
+_NO_ID_AT_ENDS = re.compile(r"^[-0-9]+|-+$")
+_EXTERNAL = re.compile(r"\.\. _(?:`([^`\n]{1,200})`|([^:`\n]{1,200})): +(\S+) *\r?$", re.MULTILINE)
+_REPLACED = re.compile(r"\.\. \|([^|\n]{1,200})\| replace:: +([^\r\n]*)")
 
 
 def read(text: str) -> Content:
     """The blocks of `text`; fields at its head become metadata."""
     scanner = Scanner(text)
     scanner.body(0, len(scanner.lines), 0)
-    title = next((block.text for block in scanner.out.found if block.kind == "heading" and not block.until), "")
+    title = next(
+        (block.text for block in scanner.out.found if block.kind == "heading" and block.level == 1 and not block.until),
+        "",
+    )
     return Content(text=text, blocks=tuple(scanner.out.found), title=title, metadata=scanner.metadata)
 
 
@@ -59,7 +65,8 @@ class Scanner:
         substitutions = {m[1].lower(): inline.plain(m[2])[0] for m in _REPLACED.finditer(text)}
         self.out = Blocks(self.lines, Inline(targets, substitutions))
         self._directives = Directives(self)
-        self._slugs = Slugs()
+        self._ids: set[str] = set()  # of sections
+        self._numbered = 0  # sections with a number for an id
         self._styles: list[tuple[str, bool]] = []  # of titles: the sign, and whether there is a line above, too
         self._depth = 0
         self._footnotes = 0  # those that have no number of their own
@@ -157,7 +164,16 @@ class Scanner:
         self.level = self._styles.index(style) + 1
         text, _ = self.out.plain(self.lines.text[i])
         begin, end = self.lines.begin[first], self.lines.end[after - 1]
-        self.out.heading(begin, end, text, self.level, self._slugs.of(text))
+        self.out.heading(begin, end, text, self.level, self._section_id(text))
+
+    def _section_id(self, title: str) -> str:
+        """By which docutils and Sphinx link to a section: the second of the same name has a number instead."""
+        name = _id(title)
+        if not name or name in self._ids:
+            self._numbered += 1
+            return f"id{self._numbered}"
+        self._ids.add(name)
+        return name
 
     def _overlined(self, line: str, i: int, last: int) -> int | None:
         """A title between two equal lines, which may be indented."""
@@ -252,16 +268,16 @@ class Scanner:
     def _named(self, name: str, width: int, i: int, after: int, column: int) -> None:
         """A name, and what is said of it in its line and below."""
         lines = self.lines
-        begin, end = lines.begin[i], lines.begin[i] + len(name)
+        begin = lines.begin[i]
         inner = lines.least(i + 1, after, column + 1)
         lines.enter(i, column + width, inner)
+        _, end = stripped(lines.source, begin, lines.begin[i] if lines.indent[i] >= 0 else lines.end[i])
         self.out.lists += 1
         number = len(self.out.found)
         self.out.item = begin
-        self.out.said(begin, min(end, lines.end[i]), name)
+        self.out.said(begin, end, name)
         self.body(i, after, inner, titles=False)
-        if len(self.out.found) > number + 1 and self.out.found[number + 1].kind in ("paragraph", "quote"):
-            self.out.join(number)
+        self.out.join(number)
         self.out.lists -= 1
 
     def _option(self, line: str, i: int, last: int, column: int) -> int | None:
@@ -335,7 +351,7 @@ class Scanner:
             self._named(f"[{label}]", width + match.end(), i, after, column)
         elif match := _TARGET.match(rest):
             if not rest[match.end() :] and after == i + 1:
-                self.out.anchor = (match[2] or match[3] or "").lower().replace("\\", "") or None
+                self.out.anchor = _id(match[2] or match[3] or "") or None
         elif _SUBSTITUTION.match(rest):
             pass
         elif match := _DIRECTIVE.match(rest):
@@ -345,6 +361,12 @@ class Scanner:
         elif not rest and (i + 1 == last or lines.indent[i + 1] < 0):
             return i + 1  # an empty comment, which ends what was before
         return after
+
+
+def _id(name: str) -> str:
+    """As docutils' `make_id`."""
+    plain = unicodedata.normalize("NFKD", " ".join(name.lower().split())).encode("ascii", "ignore").decode()
+    return _NO_ID_AT_ENDS.sub("", _NO_ID.sub("-", plain))
 
 
 _BY_FIRST: dict[str, tuple[Callable[[Scanner, str, int, int, int], int | None], ...]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mainspring.data.documents.document import Block, BlockKind, Row, table_block
+from mainspring.data.documents.document import Block, BlockKind, Row, joined, table_block
 from mainspring.data.documents.rst_inline import Inline
 from mainspring.data.documents.rst_lines import Lines
 
@@ -57,6 +57,7 @@ class Blocks:
     def heading(self, begin: int, end: int, text: str, level: int, anchor: str | None = None) -> int:
         """The number of the block. A target before it is its anchor."""
         anchor, self.anchor, self.item = self.anchor or anchor, None, None
+        text = text.strip() or self._lines.source[begin:end]  # of signs alone
         self.found.append(Block(kind="heading", begin=begin, end=end, text=text, level=level, anchor=anchor))
         return len(self.found) - 1
 
@@ -69,7 +70,4 @@ class Blocks:
     def join(self, number: int) -> None:
         """The block `number` and the paragraph behind it become one."""
         if len(self.found) > number + 1 and self.found[number + 1].kind in ("paragraph", "quote"):
-            one, two = self.found[number : number + 2]
-            text, links = f"{one.text}\n{two.text}", tuple(dict.fromkeys(one.links + two.links))
-            joined = Block(kind="item", begin=one.begin, end=two.end, text=text, level=one.level, links=links)
-            self.found[number : number + 2] = [joined]
+            self.found[number : number + 2] = [joined(*self.found[number : number + 2])]

@@ -16,21 +16,22 @@ from collections.abc import Mapping
 
 _BEFORE = r"\s'\"(\[{<\-/:‘“’«¡¿„‐‑‒–—"
 _AFTER = r"\s'\")\]}>\-/\\:.,;!?’”»…‐‑‒–—"
+_LONGEST = 1000  # characters in markup whose end is looked for from every sign
 _ROLE = r"[\w.+-]+(?::[\w.+-]+)*"
 # Each begins with its own sign, so that the search jumps from sign to sign.
 _MARKUP = re.compile(
     r"\\(?P<escaped>\s|.)"
-    rf"|``(?<![^{_BEFORE}]``)(?=\S)(?P<literal>.*?\S)``(?![^{_AFTER}])"
+    rf"|``(?<![^{_BEFORE}]``)(?=\S)(?P<literal>.{{0,{_LONGEST}}}?\S)``(?![^{_AFTER}])"
     rf"|:(?<![^{_BEFORE}`*|]:)(?P<role>{_ROLE}):`(?=\S)(?P<object>(?:[^`\\]|\\.)*)`(?![^{_AFTER}])"
     rf"|`(?<![^{_BEFORE}]`)(?=\S)(?P<interpreted>(?:[^`\\]|\\.)*)`(?P<suffix>__?|:{_ROLE}:)?(?![^{_AFTER}])"
-    rf"|\*\*(?<![^{_BEFORE}]\*\*)(?=\S)(?P<strong>.*?\S)\*\*(?![^{_AFTER}])"
+    rf"|\*\*(?<![^{_BEFORE}]\*\*)(?=\S)(?P<strong>.{{0,{_LONGEST}}}?\S)\*\*(?![^{_AFTER}])"
     rf"|\*(?<![^{_BEFORE}]\*)(?=\S)(?P<emphasis>(?:[^*\\]|\\.)*[^*\s])\*(?![^{_AFTER}])"
     rf"|\|(?<![^{_BEFORE}]\|)(?=\S)(?P<substitution>[^|]*[^|\s])\|_{{0,2}}(?![^{_AFTER}])",
     re.DOTALL,
 )
 _SIGN = re.compile(r"[\\`*|_]|:(?=//)")
 _REFERENCE = re.compile(
-    rf"(?<![\w`])([A-Za-z0-9]+(?:[-._+:][A-Za-z0-9]+)*)__?(?![^{_AFTER}])|\[(#?[\w.+-]*|\*)\]_(?![^{_AFTER}])"
+    rf"(?<![\w`.+:-])([A-Za-z0-9]+(?:[-._+:][A-Za-z0-9]+)*)__?(?![^{_AFTER}])|\[(#?[\w.+-]*|\*)\]_(?![^{_AFTER}])"
 )
 _ADDRESS = re.compile(r"\b(?:https?|ftp)://[^\s<>\"'`]+[^\s<>\"'`.,;:!?)\]}]")
 _EMBEDDED = re.compile(r"(?:\\?\s)*(?<!\\)<([^<>]+)>\s*\Z", re.DOTALL)

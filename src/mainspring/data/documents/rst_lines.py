@@ -29,11 +29,8 @@ class Lines:
             spaced = [line.replace("\f", " ").replace("\v", " ").expandtabs(8) for line in raw]
         self.text = [line.rstrip() for line in spaced]
         self.indent = [len(line) - len(line.lstrip(" ")) if line else -1 for line in self.text]
-        before, stripped = self.indent, self.text
-        if spaced is not raw:
-            before = [len(line) - len(line.lstrip(" \t\f\v")) for line in raw]
-            stripped = [line.rstrip() for line in raw]
-        self.begin = [start + columns for start, columns in zip(self.starts, before, strict=True)]
+        stripped = self.text if spaced is raw else [line.rstrip() for line in raw]
+        self.begin = [start + len(line) - len(line.lstrip()) for start, line in zip(self.starts, raw, strict=True)]
         self.end = [start + len(line) for start, line in zip(self.starts, stripped, strict=True)]
         self._raw = raw
 
@@ -47,7 +44,7 @@ class Lines:
         if not rest:
             self.text[i], self.indent[i] = "", -1
             return
-        self.begin[i] = self._place(i, rest)
+        self.begin[i] = self._place(i, rest.lstrip())
         self.text[i], self.indent[i] = " " * column + rest, column
 
     def _place(self, i: int, rest: str) -> int:

@@ -16,7 +16,7 @@ class Source:
     """A file, or a row of a table.
 
     `name` is the `source` of its document. `digest` is the sha256 of the file's bytes, or of what the row says; "" of
-    what is too large. `unread` is why it is not read, where that is known already: it is equal to another, say.
+    what is not read. `unread` is why it is not read, where that is known already: it is equal to another, say.
     """
 
     name: str

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from mainspring.prompts.answering.sentences import MARK
-from mainspring.prompts.answering.support import Evidence, Support, Window
+from mainspring.prompts.answering.support import VERBATIM, Evidence, Support, Window
 from mainspring.prompts.answering.wording import tokens
 from mainspring.runtimes.language.protocol import Citation
 
@@ -43,7 +43,10 @@ class Answer:
         claimed = [int(number) - 1 for mark in _MARKS.findall(sentence) for number in re.findall(r"\d+", mark)]
         bare = _MARKS.sub("", sentence).strip()
         words = tuple(token.form for token in tokens(bare) if token.kind != "pause")
-        if not words or words in self._said:
+        if not words:
+            return ""
+        if words in self._said:
+            self.removed_in_a_row += 1  # a small model that begins to repeat itself does not end by itself
             return ""
         self._said.add(words)
         support = self._support(bare, [at for at in dict.fromkeys(claimed) if 0 <= at < len(self._evidence.passages)])
@@ -81,7 +84,7 @@ class Answer:
 
     def quote(self, gap: str, passage: int, window: Window) -> str:
         """Add a sentence of a passage as it stands there; the same as text."""
-        return self.cite(gap, _BULLET.sub("", window.text, count=1), Support(passage, window, 1.0))
+        return self.cite(gap, _BULLET.sub("", window.text, count=1), Support(passage, window, VERBATIM))
 
     def say(self, gap: str, text: str) -> str:
         """Add words that claim nothing of the documents; the same as text."""

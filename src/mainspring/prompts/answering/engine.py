@@ -94,8 +94,8 @@ class KnowledgeEngine:
             StoreError, OverloadedError, EngineGoneError: search or model cannot be asked now.
         """
         said = _understood(request)
-        question, searched = await self._found(said, where)
-        under_way = _UnderWay(request, said, question, searched)
+        question, searched, spent = await self._found(said, where)
+        under_way = _UnderWay(request, said, question, searched, spent)
         if not searched.found or _unanswerable(searched):
             async for piece in self._abstained(under_way):
                 yield piece
@@ -117,7 +117,7 @@ class KnowledgeEngine:
     async def count(self, request: Generate) -> int:
         """How many tokens the prompt of `request` has, with its passages."""
         said = _understood(request)
-        _, searched = await self._found(said, None)
+        _, searched, _ = await self._found(said, None)
         if not searched.found or _unanswerable(searched) or self._settings.answers == "quoted":
             return 0
         layout = await lay_out(self._engine, self._settings, said, searched.found, request.sampling.max_tokens)
@@ -130,18 +130,18 @@ class KnowledgeEngine:
     async def close(self) -> None:
         """Nothing is held here: the language model and the index are closed by whoever opened them."""
 
-    async def _found(self, said: Conversation, where: Filter | None) -> tuple[str, Searched]:
-        """What is searched for, and the passages."""
+    async def _found(self, said: Conversation, where: Filter | None) -> tuple[str, Searched, Usage]:
+        """What is searched for, the passages, and what the model took to rewrite the question."""
         k = self._settings.passages
         if not said.questions or not needs_conversation(said.question):
-            return said.question, await self._search(said.question, k, where)
+            return said.question, await self._search(said.question, k, where), Usage(0, 0)
         forms = [with_conversation(said.question, said.questions)]
-        if self._settings.rewrite and (rewritten := await self._rewritten(said)):
-            forms.append(rewritten)
+        rewritten, spent = await self._rewritten(said) if self._settings.rewrite else ("", Usage(0, 0))
+        forms += [rewritten] if rewritten else []
         found = await asyncio.gather(
             self._search(said.question, k, where), *(self._in_short(form, k, where) for form in forms)
         )
-        return forms[-1], either([searched for searched in found if searched is not None], k)
+        return forms[-1], either([searched for searched in found if searched is not None], k), spent
 
     async def _in_short(self, form: str, k: int, where: Filter | None) -> Searched | None:
         """What a longer form of the question finds, if the embedder takes it."""
@@ -150,25 +150,31 @@ class KnowledgeEngine:
         except ContextError:
             return None
 
-    async def _rewritten(self, said: Conversation) -> str:
+    async def _rewritten(self, said: Conversation) -> tuple[str, Usage]:
         asked = Generate(
             messages=conversation_to_rewrite(said.history, said.question),
             sampling=Sampling(temperature=0, max_tokens=_REWRITTEN, stop=("\n",)),
         )
-        text = ""
+        text, usage = "", Usage(0, 0)
         async with aclosing(cast(Any, self._engine.generate(asked))) as pieces:
             async for piece in pieces:
-                text += piece.text if isinstance(piece, Delta) else ""
-        return text.strip()
+                if isinstance(piece, Usage):
+                    usage = piece
+                else:
+                    text += piece.text
+        return text.strip(), usage
 
     async def _written(self, now: _UnderWay) -> AsyncGenerator[Delta, None]:
         """What the model writes, as far as it is supported."""
         settings, sampling = self._settings, now.request.sampling
-        layout = await lay_out(self._engine, settings, now.said, now.searched.found, sampling.max_tokens)
+        most = sampling.max_tokens or settings.tokens
+        layout = await lay_out(self._engine, settings, now.said, now.searched.found, most)
         now.lay_out(layout, marks=settings.unsupported == "marked")
         assert now.answer is not None
         growing = Sentences()
-        asked = msgspec.structs.replace(now.request, messages=layout.messages)
+        # Without a bound a model that has lost itself goes on to the end of its context.
+        sampling = msgspec.structs.replace(sampling, max_tokens=most)
+        asked = msgspec.structs.replace(now.request, messages=layout.messages, sampling=sampling)
         async with aclosing(cast(Any, self._engine.generate(asked))) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Usage):
@@ -235,7 +241,7 @@ class KnowledgeEngine:
         gap = "\n\n" if now.answer is not None and now.answer.text else ""
         yield Delta(text=gap + self._settings.abstention, tokens=now.untold())
         yield Delta(finish="stop", answered=answered)
-        yield now.usage or Usage(0, 0)
+        yield now.took()
 
     async def _end(self, now: _UnderWay) -> AsyncGenerator[Delta | Usage, None]:
         """The conflicts, the citations, and what it took."""
@@ -257,7 +263,7 @@ class KnowledgeEngine:
             citations=tuple(now.answer.citations),
             answered=now.answered(conflicts=len(found)),
         )
-        yield now.usage or Usage(0, 0)
+        yield now.took()
 
 
 @dataclass
@@ -268,6 +274,7 @@ class _UnderWay:
     said: Conversation
     question: str
     searched: Searched
+    spent: Usage  # before the answer was begun
     evidence: Evidence | None = None
     answer: Answer | None = None
     left_out: int = 0
@@ -292,6 +299,11 @@ class _UnderWay:
         """The tokens that no piece has told of yet."""
         tokens, self._told = self.tokens - self._told, self.tokens
         return tokens
+
+    def took(self) -> Usage:
+        """All that the model took."""
+        usage = self.usage or Usage(0, 0)
+        return Usage(self.spent.prompt + usage.prompt, self.spent.completion + usage.completion, usage.cached)
 
     def answered(self, *, abstained: bool = False, conflicts: int = 0) -> Answered:
         """How it came about."""

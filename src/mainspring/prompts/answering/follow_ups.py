@@ -15,8 +15,8 @@ from mainspring.runtimes.index.found import Found, Searched
 from mainspring.runtimes.language.protocol import Message
 
 _REFERS = re.compile(
-    r"\b(?:it|its|it's|that|this|these|those|they|them|their|he|she|him|her|his|there|then|one|ones|same|else|other|"
-    r"another|instead|too|also|either|former|latter|above)\b"
+    r"\b(?:it|its|it's|that|this|these|those|they|them|their|he|she|him|her|his|one|ones|same|former|latter|"
+    r"above)\b"
     r"|^(?:and|but|or|so|what about|how about|why|what if|then)\b",
     re.IGNORECASE,
 )

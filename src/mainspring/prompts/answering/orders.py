@@ -20,8 +20,8 @@ _ORDERS = re.compile(
     | \b(?:assistants?|AI|language\ models?|LLMs?|chat-?bots?)\b[^.!?\n]{0,30}
         \b(?:must|should|shall|will|has\ to|have\ to|please|(?:is|are)\ (?:told|instructed|required))\b
     | \b(?:reply|respond|answer)\b[^.!?\n]{0,25}(?:\b(?:only|exactly|just|nothing\ but|instead)\b|\bwith\b)
-    | \b(?:say|write|print|output|repeat|add|append|include|state|mention)\b[^.!?\n]{0,40}
-        (?:\b(?:every|each|all|your|the)\ (?:answer|reply|response)s?\b|(?-i:\b[A-Z]{5,}\b)\W*$)
+    | \b(?:say|write|print|output|repeat|add|append|include|state|mention)\b(?!\()[^.!?\n]{0,40}
+        (?:\b(?:every|each|all|your)\ (?:answer|reply|response)s?\b|(?-i:\b[A-Z]{5,}\b)\W*$)
     | \b(?:end|begin|start|finish)\b[^.!?\n]{0,20}\b(?:every|each|all|your|the)\ (?:answer|reply|response)s?\b
     | \b(?:in|to|with)\ your\ (?:answer|reply|response|output)\b
     | ^\s*(?:system|assistant|user|instructions?|note\ to\ (?:the\ )?(?:assistant|ai|model|llm))\s*:

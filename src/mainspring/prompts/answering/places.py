@@ -7,6 +7,7 @@ from mainspring.prompts.answering.wording import Token, tokens
 from mainspring.runtimes.index.found import Found
 
 _AHEAD = 60  # tokens of markup that may stand between two words: an address, a directive
+_OPENS = "*_`[(\"'“«"
 _CLOSES = "\"'”’»)]}.!?…。！？*`_:"
 
 
@@ -27,32 +28,39 @@ def sentence_places(found: Found) -> list[tuple[str, int, int]]:
         if found.passage.header and not within:
             continue
         spans = [place for place in within if place is not None]
-        begin, end = (spans[0][0], _closed(found.quote, spans[-1][1])) if spans else (0, len(found.quote))
+        begin, end = _whole(found.quote, spans[0][0], spans[-1][1]) if spans else (0, len(found.quote))
         places.append((text[a:b], found.passage.begin + begin, found.passage.begin + end))
     return places
 
 
 def _aligned(written: list[Token], quoted: list[Token]) -> list[tuple[int, int] | None]:
     """For each token of the text the place of its fellow in the quote, in order; None where there is none near."""
-    matched: list[tuple[int, int] | None] = []
+    said = [token for token in written if token.kind != "pause"]
+    there = [token for token in quoted if token.kind != "pause"]
+    forms = [token.form for token in there]
+    places: dict[int, tuple[int, int]] = {}
     at = 0
-    for token in written:
-        if token.kind == "pause":
-            matched.append(None)
-            continue
-        ahead = range(at, min(at + _AHEAD, len(quoted)))
-        fellow = next((place for place in ahead if quoted[place].form == token.form), None)
-        # A short word far ahead is another one of the same form.
-        if fellow is None or (token.kind == "stop" and fellow - at > 6):
-            matched.append(None)
-            continue
-        matched.append((quoted[fellow].begin, quoted[fellow].end))
-        at = fellow + 1
-    return matched
+    for number, token in enumerate(said):
+        fellows = [place for place in range(at, min(at + _AHEAD, len(there))) if forms[place] == token.form]
+        following = said[number + 1].form if number + 1 < len(said) else None
+        # One whose neighbour fits, too: a small word stands in addresses and markup as well.
+        sure = next((place for place in fellows if following in forms[place + 1 : place + 3]), None)
+        fellow = sure if sure is not None else next(iter(fellows), None) if token.kind != "stop" else None
+        if fellow is not None:
+            places[token.begin] = (there[fellow].begin, there[fellow].end)
+            at = fellow + 1
+    return [places.get(token.begin) for token in written]
 
 
-def _closed(quote: str, end: int) -> int:
-    """With the marks that close what ends there."""
-    while end < len(quote) and quote[end] in _CLOSES:
-        end += 1
-    return end
+def _whole(quote: str, begin: int, end: int) -> tuple[int, int]:
+    """With the marks that open before it and close after it, and the address of a link that it ends with."""
+    while begin and quote[begin - 1] in _OPENS:
+        begin -= 1
+    while end < len(quote):
+        if quote[end] in _CLOSES:
+            end += 1
+        elif quote[end - 1 : end + 1] == "](" and (close := quote.find(")", end)) > 0:
+            end = close + 1
+        else:
+            break
+    return begin, end

@@ -2,7 +2,8 @@
 
 By rule: a mark of the end, what closes after it (quotes, brackets, the numbers of citations), white space, and then no
 small letter; not after an abbreviation, an initial, or the number of a list's item. Items of a list and rows of a table
-are sentences of their own, and so is what has a blank line on both sides, such as code.
+are sentences of their own, and so are paragraphs, headings and indented code. A line that is long and ends without a
+mark goes on in the next.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from itertools import pairwise
 MARK = r"\[\d{1,3}(?:\s*,\s*\d{1,3})*\]"  # of a citation: [1], [1, 2]
 
 _END = re.compile(rf"(?:[.!?…]+[\"'”’»)\]]*(?:[ \t]*{MARK})*(?=\s|$)|[。！？]+[」』”]*(?:[ \t]*{MARK})*)")
-_BREAK = re.compile(r"\n[ \t\r]*\n|\n(?=[ \t]*(?:[-*•–]|\d{1,3}[.)])[ \t])|\n(?=[^\n]* \| )|(?<= \|)\n")
+_BREAK = re.compile(r"\n[ \t\r]*\n|\n(?=[ \t]*(?:[-*•–]|\d{1,3}[.)])[ \t])|\n(?=[^\n]* \| )")
+_LINES = re.compile(r"(?<![^\n])([^\n]*)\n(?=([^\n]{0,3}))")
+_SHORT = 60  # characters of a line that is not a wrapped one
 _ITEM = re.compile(r"(?:^|\n)[ \t]*\d{1,3}$")
 _ROW_END = re.compile(r" \| [^\n]*\n(?=[^\n])")
 _ABBREVIATED = """
@@ -32,6 +35,7 @@ def split(text: str) -> list[tuple[int, int]]:
     """
     cuts = {0, len(text)}
     cuts |= {found.start() for found in _BREAK.finditer(text)}
+    cuts |= {found.end() for found in _LINES.finditer(text) if _parts(found[1], found[2])}
     cuts |= {found.end() for found in _ROW_END.finditer(text)}
     cuts |= {found.end() for found in _END.finditer(text) if _ends(text, found)}
     bounds = sorted(cuts)
@@ -42,6 +46,15 @@ def split(text: str) -> list[tuple[int, int]]:
         if bare := piece.strip():
             places.append((begin + left, begin + left + len(bare)))
     return places
+
+
+def _parts(line: str, following: str) -> bool:
+    """Whether what follows a line's end is something else."""
+    if line.startswith(("  ", "\t")) or following.startswith(("  ", "\t")):
+        return not (line.startswith(("  ", "\t")) and following.startswith(("  ", "\t")))
+    if following[:1].islower():
+        return False
+    return len(line) < _SHORT or line.rstrip().endswith((".", "!", "?", ":", ";", "…"))
 
 
 def _ends(text: str, found: re.Match[str]) -> bool:

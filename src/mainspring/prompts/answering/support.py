@@ -2,7 +2,7 @@
 
 A sentence is supported by a window of one or two sentences of a passage. Its numbers, the units at them, its names, and
 what is negated in it must all be the window's; of its other words so many, by weight, and in such an order, that a
-logistic rule fitted on true and spoilt sentences (`benchmarks/answering_support.py`) takes it for supported. A sentence
+logistic rule fitted on true and spoilt sentences (`benchmarks/answering/support.py`) takes it for supported. A sentence
 that stands there word for word, its negations being the same, is supported for certain.
 
 The rule sees no meaning. Words that change places ("the crew may search passengers") are seen in their order alone;
@@ -28,7 +28,7 @@ from mainspring.prompts.answering.wording import Wording, content, read
 from mainspring.runtimes.index.found import Found
 
 # Of the logistic rule, and the least it must give: see the module's text.
-BIAS, CONTAINMENT, ORDER = -14.0, 14.0, 4.0
+BIAS, CONTAINMENT, ORDER = -15.52, 4.86, 11.88
 THRESHOLD = 0.5
 _NEAR = 3  # content words from one to the next of a pair that keeps its order
 _MARKS = re.compile(MARK)
@@ -45,12 +45,34 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Overlap:
+    """How much of a claim's content, by weight, a window has, and how much of its order; both from 0 to 1."""
+
+    contained: float
+    order: float
+    verbatim: bool = False
+
+    @property
+    def probability(self) -> float:
+        """That the one supports the other; 1 for what stands there word for word."""
+        return 1.0 if self.verbatim else _logistic(BIAS + CONTAINMENT * self.contained + ORDER * self.order)
+
+
+VERBATIM = Overlap(1.0, 1.0, verbatim=True)
+
+
+@dataclass(frozen=True)
 class Support:
     """The window that supports a claim best, and how likely it does."""
 
     passage: int
     window: Window
-    probability: float
+    overlap: Overlap
+
+    @property
+    def probability(self) -> float:
+        """That it does."""
+        return self.overlap.probability
 
     @property
     def enough(self) -> bool:
@@ -66,7 +88,7 @@ class Evidence:
         self.sentences = [
             [Window(text, begin, end, read(text)) for text, begin, end in sentence_places(found)] for found in passages
         ]
-        self._headings = [frozenset(content(" ".join((found.title, *found.passage.path)))) for found in passages]
+        self._headings = [tuple(content(" ".join((found.title, *found.passage.path)))) for found in passages]
         every = [set(window.wording.content) for windows in self.sentences for window in windows]
         self._counted = Counter(word for words in every for word in words)
         self._count = len(every)
@@ -91,30 +113,25 @@ class Evidence:
         best: Support | None = None
         for at in range(len(self.passages)) if passages is None else passages:
             for window in self._windows[at]:
-                probability = self._probability(said, window, self._headings[at])
-                better = best is None or probability > best.probability
-                if better and probability > 0:
-                    best = Support(at, window, probability)
+                overlap = self._compare(said, window, self._headings[at])
+                if overlap is not None and (best is None or overlap.probability > best.overlap.probability):
+                    best = Support(at, window, overlap)
         return best
 
-    def _probability(self, said: Wording, window: Window, headings: frozenset[str]) -> float:
+    def _compare(self, said: Wording, window: Window, headings: tuple[str, ...]) -> Overlap | None:
+        """What they have in common; None where the window cannot support it."""
         there = window.wording
-        if is_order(window.text):
-            return 0.0
         if not same_polarity(said, there):
-            return 0.0
+            return None
         if _stands_in(said.words, there.words):
-            return 1.0
-        if not (said.numbers <= there.numbers and said.measures <= there.measures):
-            return 0.0
-        words = frozenset(there.content) | headings
-        if not said.names <= words:
-            return 0.0
+            return VERBATIM
+        words = frozenset((*headings, *there.content))
+        exact = said.numbers <= there.numbers and said.measures <= there.measures and said.names <= words
+        if not exact or not said.content:
+            return None
         weights = [self.weight(word) for word in said.content]
-        if not weights:
-            return 0.0
         contained = sum(w for word, w in zip(said.content, weights, strict=True) if word in words) / sum(weights)
-        return _logistic(BIAS + CONTAINMENT * contained + ORDER * order_kept(said.content, there.content))
+        return Overlap(contained, order_kept(said.content, (*headings, *there.content)))
 
 
 def order_kept(said: Sequence[str], there: Sequence[str]) -> float:
@@ -147,9 +164,11 @@ def _stands_in(said: tuple[str, ...], there: tuple[str, ...]) -> bool:
 
 
 def _windows(sentences: list[Window]) -> Iterator[Window]:
-    yield from sentences
+    """Each sentence, and each two that follow each other; none that speaks to the assistant."""
+    orders = {window for window in sentences if is_order(window.text)}
+    yield from (window for window in sentences if window not in orders)
     for one, other in pairwise(sentences):
-        if not (is_order(one.text) or is_order(other.text)):
+        if one not in orders and other not in orders:
             text = f"{one.text} {other.text}"
             yield Window(text, min(one.begin, other.begin), max(one.end, other.end), read(text))
 

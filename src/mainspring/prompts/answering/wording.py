@@ -28,7 +28,8 @@ _STOPS = """
     she should since so some such t than that the their them then there these they this those through thus to too under
     until up upon us use used uses using very via want was way we well were what when where whether which while who whom
     whose why will with within would yes yet you your yours d ll re ve m according based passage passages document
-    documents
+    documents documentation text texts state states stated mention mentions mentioned explain explains explained note
+    noting worth short answer answers question following follows
 """
 _STOP = frozenset(_STOPS.split())
 _NEGATING = """
@@ -65,7 +66,7 @@ class Token:
     begin: int
     end: int
     form: str
-    kind: str  # word, stop, number, negation, sign, pause
+    kind: str  # word, stop, number, unit (the word after a number), negation, sign, pause
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,14 @@ class Wording:
 
 def tokens(text: str) -> list[Token]:
     """The tokens of `text`, in order."""
-    return [Token(found.start(), found.end(), *_form(found)) for found in _TOKEN.finditer(text)]
+    said: list[Token] = []
+    for found in _TOKEN.finditer(text):
+        form, kind = _form(found)
+        written = found[0].casefold()
+        if said and said[-1].kind == "number" and kind in ("word", "stop") and written in _UNITS:
+            form, kind = _UNITS[written], "unit"
+        said.append(Token(found.start(), found.end(), form, kind))
+    return said
 
 
 def read(text: str, read_tokens: list[Token] | None = None) -> Wording:

@@ -9,8 +9,9 @@ import msgspec
 import numpy as np
 
 from mainspring.errors import ContextError, RuntimeLoadError
+from mainspring.runtimes.index.answerable import LOOKED_AT
 from mainspring.runtimes.index.filters import Filter
-from mainspring.runtimes.index.found import Found, Searched
+from mainspring.runtimes.index.found import Searched
 from mainspring.runtimes.index.identity import Embedder
 from mainspring.runtimes.index.index import Index
 from mainspring.runtimes.index.rerank import DEPTH, Reranker
@@ -53,7 +54,7 @@ class Searcher:
     async def __call__(self, question: str, k: int, where: Filter | None = None) -> Searched:
         """See `runtimes.index.found.Search`. A question that is many times too long is a ContextError."""
         vector = await self.vector(question)
-        return Searched(found=await asyncio.to_thread(self._search, question, vector, k, where))
+        return await asyncio.to_thread(self._search, question, vector, k, where)
 
     async def vector(self, question: str) -> np.ndarray:
         """(width,) float32, of length 1: the question's.
@@ -75,13 +76,16 @@ class Searcher:
         mean = vectors.mean(0)
         return mean / max(float(np.linalg.norm(mean)), 1e-12)
 
-    def _search(self, question: str, vector: np.ndarray, k: int, where: Filter | None) -> list[Found]:
-        if self._reranker is None:
-            return self._index.search(question, vector, k, where)
-        found = self._index.search(question, vector, max(k, DEPTH), where)
-        scores = self._reranker.scores(question, found)
-        order = np.argsort(-scores, kind="stable")[:k]
-        return [msgspec.structs.replace(found[at], score=float(scores[at])) for at in order]
+    def _search(self, question: str, vector: np.ndarray, k: int, where: Filter | None) -> Searched:
+        rule = self._index.settings.answerable
+        deep = max(k, DEPTH if self._reranker else 0, LOOKED_AT if rule else 0)
+        found = self._index.search(question, vector, deep, where)
+        answerable, threshold = (rule.probability(found), rule.threshold) if rule else (None, None)
+        if self._reranker is not None:
+            scores = self._reranker.scores(question, found)
+            order = np.argsort(-scores, kind="stable")
+            found = [msgspec.structs.replace(found[at], score=float(scores[at])) for at in order]
+        return Searched(found=found[:k], answerable=answerable, threshold=threshold)
 
 
 def _halves(text: str) -> tuple[str, str]:

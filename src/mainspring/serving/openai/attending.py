@@ -19,7 +19,7 @@ from mainspring.serving.noting import Traffic, noted
 from mainspring.serving.openai.bodies import refuse
 from mainspring.serving.openai.exchanges import Exchange
 from mainspring.serving.problems import Problem
-from mainspring.serving.retrieval.knowledge import Knowledge
+from mainspring.serving.retrieval.knowledge import Assistants
 from mainspring.serving.slots import Slot, Slots
 
 Note: TypeAlias = Callable[[Exchange], None]
@@ -99,7 +99,7 @@ class Attending:
         slots: the models.
         metrics: where times and tokens are counted.
         silence: the longest that an engine may give nothing, in seconds.
-        knowledge: what chat models answer from.
+        assistants: chat models with what they answer from.
         note: told each request that was answered; for the prediction log.
         traffic: told each request that is over.
     """
@@ -109,7 +109,7 @@ class Attending:
         slots: Slots,
         metrics: LanguageMetrics,
         silence: float,
-        knowledge: Knowledge,
+        assistants: Assistants,
         note: Note,
         traffic: Traffic,
     ) -> None:
@@ -117,7 +117,7 @@ class Attending:
         self.note = note
         self._slots = slots
         self._metrics = metrics
-        self._knowledge = knowledge
+        self._assistants = assistants
         self._traffic = traffic
 
     @contextmanager
@@ -139,7 +139,7 @@ class Attending:
             watch = self._metrics.begin(operation, name, loaded.name, request.started)
             parameters = asked.parameters()
             with noted(request, loaded, watch, self._traffic, lambda raised: problem_of(raised, parameters)):
-                with self._knowledge.engine(loaded, request, key) as engine:
+                with self._assistants.engine(loaded, request, key) as engine:
                     yield Attended(request, slot, loaded, watch, engine)
                 request.rows = 1
         finally:

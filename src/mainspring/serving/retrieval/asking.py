@@ -28,7 +28,7 @@ from mainspring.serving.predict import require_json
 from mainspring.serving.problems import Problem, own_error
 from mainspring.serving.retrieval.attending import Attended, Retrieving
 from mainspring.serving.retrieval.bodies import AskRequest, read_question
-from mainspring.serving.retrieval.knowledge import Answerer, Knowledge
+from mainspring.serving.retrieval.knowledge import Answerer, Assistants
 from mainspring.serving.retrieval.results import AskResult, fields_of
 from mainspring.serving.retrieval.rows import Row
 from mainspring.serving.retrieval.version import RetrievalVersion
@@ -59,8 +59,8 @@ class _Run:
 class DocumentAsking:
     """The endpoint. `silence` is the longest that nothing may come, in seconds."""
 
-    def __init__(self, retrieving: Retrieving, knowledge: Knowledge, silence: float) -> None:
-        self._retrieving, self._knowledge, self._silence = retrieving, knowledge, silence
+    def __init__(self, retrieving: Retrieving, assistants: Assistants, silence: float) -> None:
+        self._retrieving, self._assistants, self._silence = retrieving, assistants, silence
 
     async def __call__(self, request: Request, name: str) -> Reply | StreamedReply:
         """Answer one request to the model `name`, or begin to.
@@ -105,10 +105,10 @@ class DocumentAsking:
         with self._retrieving(request, name, "ask", "question") as attended, ExitStack() as leases:
             loaded = attended.loaded
             if isinstance(loaded, RetrievalVersion):
-                answerer = self._knowledge.quoting(loaded, where, asked.k)
+                answerer = self._assistants.quoting(loaded, where, asked.k)
             elif isinstance(loaded, LanguageVersion) and loaded.knowledge is not None:
                 key = business_key(request)
-                answerer = leases.enter_context(self._knowledge.answerer(loaded, request, key, where, asked.k))
+                answerer = leases.enter_context(self._assistants.answerer(loaded, request, key, where, asked.k))
             else:
                 raise no_documents(loaded)
             messages: list[Message] = [{"role": turn.role, "content": turn.content} for turn in asked.messages]

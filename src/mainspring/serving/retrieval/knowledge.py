@@ -29,7 +29,7 @@ class Answerer:
     search: NotedSearch
 
 
-class Knowledge:
+class Assistants:
     """Brings together chat models and what they know."""
 
     def __init__(self, retrieving: Retrieving) -> None:
@@ -68,10 +68,8 @@ class Knowledge:
             settings = knowledge.answering(loaded.instructions, passages)
             answerer = self._answerer(loaded.engine, documents, settings, where)
             yield answerer
-            for (
-                question,
-                result,
-            ) in answerer.search.results:  # an answer may need several, so that each has an id of its own
+            # An answer may need several searches, so that each has an id of its own.
+            for question, result in answerer.search.results:
                 row = Row(new_id(), request.seen, business_key(request))
                 row.write(self._retrieving.log, documents, question, result)
         finally:

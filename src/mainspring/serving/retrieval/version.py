@@ -17,6 +17,7 @@ from mainspring.runtimes.index.found import Searched
 from mainspring.runtimes.index.index import Index
 from mainspring.runtimes.index.rerank import Reranker, open_reranker
 from mainspring.runtimes.index.searching import Searcher
+from mainspring.runtimes.index.sentences import sentence_vectors
 from mainspring.serving.language import LanguageVersion
 from mainspring.serving.live import LiveVersion
 
@@ -83,12 +84,15 @@ class RetrievalVersion(LiveVersion):
 
     async def prove(self) -> None:
         """See `LiveVersion`. One golden question; of an embedder that has no time for it, a sign of life."""
+        self.leases += 1  # the index must not be closed meanwhile
         try:
             async with asyncio.timeout(_PROOF_SECONDS):
                 for question, ids in self._questions[:1]:
                     await self._check(question, ids)
         except (TimeoutError, OverloadedError):  # busy is not ill
             await self.embedder.engine.connect()
+        finally:
+            self.release()
 
     async def search(self, question: str, k: int, where: Filter | None = None) -> Searched:
         """See `runtimes.index.found.Search`."""
@@ -97,7 +101,7 @@ class RetrievalVersion(LiveVersion):
 
     async def vectors(self, texts: list[str]) -> np.ndarray:
         """Those of sentences, by the embedder: (n, width) float32, of length 1."""
-        return (await self.embedder.engine.embed(texts))[0]
+        return await sentence_vectors(self.embedder.engine, texts)
 
     async def tell(self, arguments: dict[str, Any]) -> str:
         """See `LiveVersion`."""

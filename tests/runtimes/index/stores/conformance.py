@@ -224,6 +224,40 @@ class Conformance:
                 for k in (1, 2, 5, 14, 15):
                     check(filled, among, query, k)
 
+    def test_the_best_is_deep_in_both_lists(self, opening: Opening) -> None:
+        """A hundred are better by meaning, and another hundred by words; by both together, one is the best."""
+        term = VOCABULARY[:1]
+        query = Query(np.eye(WIDTH, dtype=np.float32)[0], Sparse(term, np.ones(1, np.float32)), 0.5)
+
+        def passage(name: str, dense: float, sparse: float) -> Entry:
+            vector = np.zeros(WIDTH, np.float16)
+            vector[:2] = dense, math.sqrt(1 - dense**2)
+            words = Sparse(term, np.array([sparse], np.float32)) if sparse else NONE
+            return Entry(sha256(name), vector.astype(np.float32), words, {})
+
+        near = [passage(f"near {at}", 0.8 - at / 2000, 0.0) for at in range(100)]
+        worded = [passage(f"worded {at}", 0.01, 0.8 - at / 2000) for at in range(100)]
+        among = [*near, passage("both", 0.6, 0.6), *worded]
+        store = opening("deep")
+        store.create(WIDTH)
+        store.insert(among)
+        store.publish()
+        assert check(store, among, query, 1)[0].id == sha256("both")
+        check(store, among, query, 3)
+        store.close()
+
+    def test_many_equal_ones(self, opening: Opening) -> None:
+        [one] = entries(31, seed=10)[:1]
+        among = [msgspec.structs.replace(one, id=sha256(f"equal {at}")) for at in range(100)]
+        store = opening("equal")
+        store.create(WIDTH)
+        store.insert(among)
+        store.publish()
+        for dense_weight in (1.0, 0.5):
+            hits = check(store, among, Query(one.dense, one.sparse, dense_weight), 3)
+            assert [hit.id for hit in hits] == sorted(entry.id for entry in among)[:3]
+        store.close()
+
     def test_words_that_no_passage_has(self, filled: Store, among: list[Entry]) -> None:
         unknown = next(term for term in range(1, 1000) if term not in VOCABULARY)
         for sparse in (Sparse(np.array([unknown], np.uint32), np.ones(1, np.float32)), NONE):

@@ -54,13 +54,16 @@ def test_all_collections_of_one_width_share_an_index(service: PineconeStandIn, o
     wide.close()
 
 
-def test_what_was_replaced_is_waited_for(opening: Opening) -> None:
+def test_what_was_replaced_is_waited_for(
+    service: PineconeStandIn, opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The number of passages does not tell that one was replaced: the place in the log does."""
     old, new = one_entry(), one_entry(dense=entries(31)[6].dense)
     store = opening("replaced")
     store.create(WIDTH)
     store.insert([old])
     store.publish()
+    monkeypatch.setattr(service, "delay", 1.0)
     store.insert([new])
     store.publish()
     check(store, [new], question(1, 1.0), 1)

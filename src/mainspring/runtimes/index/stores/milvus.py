@@ -25,7 +25,7 @@ import numpy as np
 from mainspring.errors import StoreError, require
 from mainspring.runtimes.index.filters import All, AnyOf, Between, Filter, Not, OneOf
 from mainspring.runtimes.index.stores.attempts import Trouble, patiently, read_key, refused_key
-from mainspring.runtimes.index.stores.fields import normal, stored_within
+from mainspring.runtimes.index.stores.keys import normal, stored_within
 from mainspring.runtimes.index.stores.ranking import By, Candidate, asked_by, best, deep_bound
 from mainspring.runtimes.index.stores.settings import StoreSettings
 from mainspring.runtimes.index.stores.store import Entry, Hit, Query, Sparse

@@ -19,7 +19,7 @@ import numpy as np
 from mainspring.errors import StoreError, require
 from mainspring.runtimes.index.filters import All, AnyOf, Between, Filter, Not, OneOf
 from mainspring.runtimes.index.stores.attempts import Trouble, patiently, read_key, refused_key
-from mainspring.runtimes.index.stores.fields import normal, stored_within
+from mainspring.runtimes.index.stores.keys import normal, stored_within
 from mainspring.runtimes.index.stores.ranking import Candidate, asked_by, best
 from mainspring.runtimes.index.stores.settings import StoreSettings
 from mainspring.runtimes.index.stores.store import Entry, Hit, Query, Sparse
@@ -81,7 +81,8 @@ class PineconeStore:
         index, known = self._opened(), self._changed()
         for batch in _batches([_record(entry) for entry in {entry.id: entry for entry in entries}.values()]):
             answer = self._do(f"write {len(batch)} passages", index.upsert, vectors=batch, namespace=self._name)
-            self._written = answer.response_info.lsn_committed
+            told = answer.response_info
+            self._written = None if told is None else told.lsn_committed
             known |= {record["id"] for record in batch}
 
     def delete(self, ids: Sequence[str]) -> None:
@@ -99,13 +100,11 @@ class PineconeStore:
             StoreError: also where it takes more than ten minutes.
         """
         index, known = self._opened(), self._changed()
-        stats = partial(self._do, "count the passages", index.describe_index_stats)
-        # Any question will do. Zero is one, but not every index takes it.
-        question = [1.0, *[0.0] * (stats().dimension - 1)]
+        width = self._do("look at the index", index.describe_index_stats).dimension
+        question = [1.0, *[0.0] * (width - 1)]  # any will do
 
         def seen() -> bool:
-            namespace = stats().namespaces.get(self._name)
-            if (namespace.vector_count if namespace is not None else 0) != len(known):
+            if self._counted(index) != len(known):
                 return False
             if self._written is None:  # the service did not say up to where
                 return True
@@ -120,7 +119,7 @@ class PineconeStore:
         index = self._opened()
         if self._known is not None:
             return len(self._known)
-        return self._do("count the passages", index.describe_namespace, name=self._name).record_count
+        return self._counted(index)
 
     def ids(self) -> set[str]:
         """Their ids."""
@@ -204,6 +203,10 @@ class PineconeStore:
         if self._known is None:
             self._known = self._listed()
         return self._known
+
+    def _counted(self, index: Any) -> int:
+        namespace = self._do("count the passages", index.describe_index_stats).namespaces.get(self._name)
+        return 0 if namespace is None else namespace.vector_count  # an empty one need not be told of
 
     def _listed(self) -> set[str]:
         pages = partial(self._index.list, namespace=self._name)

@@ -1,0 +1,73 @@
+"""How good answers from passages are: which questions were answered, and, where answers are known, how well.
+
+Abstention is a ranking of questions by how likely their answer is there (the area under the ROC curve), and a decision
+at the threshold. Exact match and token F1 are SQuAD's (`prompts/metrics.py`); a question without an answer is right
+where nothing was answered (SQuAD 2.0: Rajpurkar et al., 2018).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mainspring.evaluation.intervals import Estimate, estimate
+from mainspring.evaluation.metrics import Predictions
+from mainspring.evaluation.scores import mean_score
+from mainspring.prompts.answering.sentences import MARK
+from mainspring.prompts.metrics import exact_match, token_f1
+
+_MARKS = re.compile(rf"\s*{MARK}")
+
+
+@dataclass(frozen=True)
+class Abstention:
+    """How well questions with answers are told from those without, and what the threshold makes of it.
+
+    `answered_right` is the share of answered questions that have an answer, `answered` that of the questions with an
+    answer that are answered, `kept_silent` that of those without one that are not.
+    """
+
+    roc_auc: Estimate
+    answered_right: Estimate | None
+    answered: Estimate
+    kept_silent: Estimate
+
+
+def score_abstention(probabilities: np.ndarray, holds: np.ndarray, threshold: float) -> Abstention:
+    """Of n questions, `probabilities` (n,) that their answer is there and whether it is, `holds` (n,) bool.
+
+    `answered_right` is None where nothing is answered.
+
+    Raises:
+        DataError: all have an answer, or none has.
+    """
+    truth = np.asarray(holds, bool)
+    scores = np.asarray(probabilities, np.float64)
+    answered = scores >= threshold
+    ranked = Predictions(answered.astype(np.int64), np.column_stack([1 - scores, scores]))
+    return Abstention(
+        roc_auc=estimate("roc_auc", truth.astype(np.int64), ranked),
+        answered_right=mean_score(truth[answered].astype(np.float64)) if answered.any() else None,
+        answered=mean_score(answered[truth].astype(np.float64)),
+        kept_silent=mean_score((~answered[~truth]).astype(np.float64)),
+    )
+
+
+def score_answers(answers: Sequence[str | None], expected: Sequence[Sequence[str]]) -> dict[str, Estimate]:
+    """Exact match and token F1, each answer by the best of those that are right, its citation marks aside.
+
+    `answers` has None for a question that was not answered, `expected` nothing for one that has no answer.
+    """
+    found: dict[str, Estimate] = {}
+    for name, metric in (("exact_match", exact_match), ("token_f1", token_f1)):
+        scores = [
+            max(metric(None if answer is None else _MARKS.sub("", answer), one) for one in right)
+            if right
+            else float(answer is None)
+            for answer, right in zip(answers, expected, strict=True)
+        ]
+        found[name] = mean_score(np.array(scores))
+    return found
