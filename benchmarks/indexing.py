@@ -1,0 +1,170 @@
+"""From files to a searchable index: Mainspring beside LangChain, LlamaIndex and txtai, with the same weights.
+
+    python benchmarks/indexing.py DOCS [--files 25] [--rounds 3] [--out FILE]
+
+DOCS is the folder `_sources` of Debian's python3.11-doc: 497 files of reStructuredText. Of them a sample is taken, by
+their digests. Each peer runs in a process and an environment of its own, with the same all-MiniLM-L6-v2, on the same
+cores; rounds go through all in turn. Their weights are loaded and warm when the clock starts, ours are loaded within.
+
+passages   the peers get our passages, and read and split nothing: the same work for the encoder
+files      the peers split the files as their guides show; how many of their chunks are longer than what the encoder
+           takes, and silently cut, is counted
+
+Beside the seconds that pass, those of the processor are counted: on a machine that others share, only they compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "language"))
+
+from peers import run, say
+
+from mainspring import spec
+from mainspring.runtimes.index.index import Index
+from mainspring.tasks import embedder
+from mainspring.weights import resolve
+
+WORK = HERE.parent / ".benchmarks/indexing"
+PEERS = ("langchain", "llamaindex", "txtai")
+_ONE_PERCENT = 100
+
+
+def prepare(peer: str) -> str:
+    """The interpreter that has the peer, installed if it is not there for these requirements."""
+    folder, wanted = WORK / peer, HERE / f"indexing/requirements-{peer}.txt"
+    python, stamp = folder / "venv/bin/python", folder / "requirements.txt"
+    if not stamp.is_file() or stamp.read_text() != wanted.read_text():
+        say(f"installing {peer} (minutes)")
+        run(sys.executable, "-m", "venv", "--clear", folder / "venv")
+        torch = wanted.read_text().splitlines()[0]
+        run(python, "-m", "pip", "install", "--quiet", torch)  # for processors alone, and kept by what follows
+        run(python, "-m", "pip", "install", "--quiet", "--requirement", wanted)
+        stamp.write_text(wanted.read_text())
+    return str(python)
+
+
+def measured(*command: str | Path) -> dict[str, Any]:
+    """What a worker says in its last line."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OPENBLAS", "OMP"))}
+    environment |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, command))} failed:\n{done.stderr[-3000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def project_of(docs: Path, files: int, name: str) -> Path:
+    """A project with a sample of the files."""
+    folder = WORK / name
+    shutil.rmtree(folder / "docs", ignore_errors=True)
+    (folder / "docs").mkdir(parents=True)
+    every = sorted(
+        docs.rglob("*.rst.txt"), key=lambda path: hashlib.sha256(str(path.relative_to(docs)).encode()).digest()
+    )
+    for path in every[:files]:
+        target = "_".join(path.relative_to(docs).parts).removesuffix(".txt")
+        shutil.copyfile(path, folder / "docs" / target)
+    (folder / "mainspring.toml").write_text(
+        '[project]\nname = "indexing"\n\n[models.docs]\ntask = "retrieval"\ndata = "docs/*.rst"\n'
+    )
+    project = spec.load(folder)
+    embedder.prepare(project, project.retrieval("docs"), say)
+    return folder
+
+
+def change(folder: Path) -> int:
+    """Add a paragraph to one file in a hundred, but to one at the least."""
+    paths = sorted((folder / "docs").iterdir())
+    chosen = paths[:: max(1, min(_ONE_PERCENT, len(paths)))]
+    for path in chosen:
+        with path.open("a") as file:
+            file.write(f"\n\nThis was added later, and says {os.urandom(4).hex()}.\n")
+    return len(chosen)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("docs", type=Path)
+    parser.add_argument("--files", type=int, default=25)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--large", type=int, help="measure our own path on this many files, too")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    peers = [peer for peer in options.peers.split(",") if peer]
+    pythons = {peer: prepare(peer) for peer in peers}
+    model = resolve("all-minilm-l6-v2", Path()).path
+    folder = project_of(options.docs, options.files, "project")
+    ours = (sys.executable, HERE / "indexing/ours.py", folder)
+    rounds: dict[str, list[dict[str, Any]]] = {}
+    for number in range(options.rounds):
+        say(f"round {number + 1}")
+        first = measured(*ours, "first")
+        rounds.setdefault("mainspring", []).append(first)
+        rounds.setdefault("bare encoder", []).append(measured(*ours, "bare"))
+        index = Index.load(folder / "index")
+        passages = folder / "passages.json"
+        passages.write_text(json.dumps([passage.indexed for _, passage in index.passages()]))
+        index.close()
+        for peer in peers:
+            for way, what in (("passages", passages), ("files", folder / "docs")):
+                if way == "files" and number:
+                    continue
+                found = measured(pythons[peer], HERE / "indexing/peer.py", peer, what, str(model))
+                say(f"{peer}, {way}: {json.dumps(found)}")
+                rounds.setdefault(f"{peer}, {way}", []).append(found)
+        changed = change(folder)
+        again = measured(*ours, "again") | {"changed": changed}
+        rounds.setdefault("again", []).append(again)
+        say(f"mainspring {json.dumps(first)}\nagain {json.dumps(again)}")
+    if options.large:
+        large = project_of(options.docs, options.large, "large")
+        worker = (sys.executable, HERE / "indexing/ours.py", large)
+        rounds["mainspring, large"] = [measured(*worker, "first")]
+        changed = change(large)
+        rounds["again, large"] = [measured(*worker, "again") | {"changed": changed}]
+    told = table(rounds)
+    print(told)
+    if options.out:
+        options.out.write_text(json.dumps(rounds, indent=1))
+
+
+def table(rounds: dict[str, list[dict[str, Any]]]) -> str:
+    """Medians over the rounds; ratios are medians of each round's own."""
+    lines = [
+        "| | passages | passages/s | passages per processor second | ratio | peak MiB | cut |",
+        "| --- |" + " --- |" * 6,
+    ]
+    ours = rounds["mainspring"]
+    for name, found in rounds.items():
+        rate, processor = (statistics.median(one["passages"] / one[key] for one in found) for key in ("seconds", "cpu"))
+        ratios = [
+            (mine["passages"] / mine["cpu"]) / (one["passages"] / one["cpu"])
+            for mine, one in zip(ours, found, strict=False)
+        ]
+        ratio = f"{statistics.median(ratios):.2f}" if name.endswith("passages") or name == "bare encoder" else ""
+        cut = f"{found[0]['cut']} ({found[0]['lost']:.0%} of all tokens)" if "cut" in found[0] else ""
+        peak = f"{statistics.median(one['peak'] for one in found):.0f}" if "peak" in found[0] else ""
+        lines.append(f"| {name} | {found[0]['passages']} | {rate:.1f} | {processor:.1f} | {ratio} | {peak} | {cut} |")
+    for first, again in (("mainspring", "again"), ("mainspring, large", "again, large")):
+        if first in rounds:
+            parts = [b["seconds"] / a["seconds"] for a, b in zip(rounds[first], rounds[again], strict=True)]
+            lines.append(f"\n{again}: {statistics.median(parts):.2%} of the first time")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
