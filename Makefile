@@ -1,7 +1,7 @@
 # make demo and make test do all their own set-up: a machine with Python >= 3.11 and make is enough.
 PYTHON ?= python3
 BIN := .venv/bin
-EXTRAS := tabular,serve,tracking,language,demo
+EXTRAS := tabular,serve,tracking,retrieval,demo
 
 .PHONY: help install install-dev demo test lint format clean
 
@@ -15,8 +15,8 @@ install-dev: .venv/installed-dev  ## the same, with what the tests and linters n
 demo: install  ## a table and a language model served, a year replayed, a service that renews itself
 	$(BIN)/python examples/airdesk/demo.py $(ACTS)
 
-test: install-dev  ## the whole test suite
-	tests/with_postgresql.sh $(BIN)/python -m pytest $(PYTEST_ARGS)
+test: install-dev  ## the whole test suite, two files at a time
+	tests/with_postgresql.sh $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: install-dev  ## ruff, mypy, and the layers
 	$(BIN)/ruff check .
@@ -40,6 +40,6 @@ clean:  ## remove the virtual environment and all that was fitted
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@
 
-.venv/installed-dev: .venv/installed
+.venv/installed-dev: .venv/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@
+	@touch .venv/installed $@  # it has all of the other

@@ -91,8 +91,14 @@ def wait_until(true: Callable[[], object], what: str, seconds: float = 10.0) -> 
         time.sleep(0.02)
 
 
-def publish(state: Path, model: str = "late", graph: bytes = b"a graph", **manifest: Any) -> Version:
-    """A version as the registry sees it: its files are whole, and nothing in them can be served."""
+def publish(
+    state: Path,
+    model: str = "late",
+    graph: bytes = b"a graph",
+    more: Callable[[Path], None] = lambda staged: None,
+    **manifest: Any,
+) -> Version:
+    """A version as the registry sees it: its files are whole, and nothing in them can be served. `more` adds files."""
     report = {"trials": [{"score": 0.7}, {"score": 0.75}]}
     known: dict[str, Any] = {
         "project": "orders",
@@ -117,6 +123,7 @@ def publish(state: Path, model: str = "late", graph: bytes = b"a graph", **manif
         (staged / versions.PROFILE).write_bytes(b"{}")
         (staged / versions.REPORT).write_bytes(msgspec.json.encode(report))
         (staged / versions.REPORT_PAGE).write_text("<p>a report</p>")
+        more(staged)
         return versions.publish(staged, Manifest(**{**known, **manifest}))
 
 

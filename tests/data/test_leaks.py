@@ -86,7 +86,7 @@ def test_the_worst_comes_first():
 
 def test_many_rows_are_quick():
     columns = {f"x{place}": DRAW.normal(size=330_000) for place in range(15)}
-    start = time.perf_counter()
+    start = time.process_time()
     features = tuple(Column(name, "number") for name in columns)
     assert find_leaks(columns, features, DRAW.integers(0, 2, 330_000), LABELS) == []
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mainspring.data.documents.passages import Passage
 from mainspring.errors import DataError
 from mainspring.evaluation.intervals import clopper_pearson
-from mainspring.runtimes.index.answerable import DEFAULT, features
+from mainspring.runtimes.index.answerable import Answerability, features
 from mainspring.runtimes.index.found import Found
 from mainspring.tasks.answerability import choose_threshold, fit_answerability, logistic
 
@@ -32,13 +32,10 @@ def questions(count, seed=0):
 def test_features_are_of_the_list_that_was_found():
     assert features(found((0.5, 0.2), (0.6, 0.4))) == pytest.approx([0.6, 0.4, 0.35 - 0.5, 1.0])
     assert features(found((0.5, 0.0))) == pytest.approx([0.5, 0.0, 0.0, 0.0])
-    assert DEFAULT.probability([]) == 0
-    assert (
-        0
-        < DEFAULT.probability(found((0.2, 0.1), (0.19, 0.2)))
-        < 0.5
-        < DEFAULT.probability(found((0.8, 0.6), (0.4, 0.2)))
-    )
+    rule = Answerability(weights=(7.0, 1.0, 10.0, 1.0), bias=-6.0, threshold=0.5)
+    assert rule.probability([]) == 0
+    far, near = found((0.2, 0.1), (0.19, 0.2)), found((0.8, 0.6), (0.4, 0.2))
+    assert 0 < rule.probability(far) < 0.5 < rule.probability(near)
 
 
 def test_the_rule_parts_what_can_be_parted_and_keeps_its_bound_on_others():

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from mainspring.cli.options import project_option
+from mainspring.cli.sources import place, print_citations
 
 if TYPE_CHECKING:
-    from mainspring.runtimes.language.protocol import Message
+    from mainspring.runtimes.language.protocol import Citation, Message
     from mainspring.use import LanguageModel
 
 _HELP = "Ctrl-C stops an answer, Ctrl-D ends. /new begins anew, /help shows this."
@@ -30,7 +31,8 @@ def chat(
 ) -> None:
     """Talk to MODEL in the terminal. A running service of the project answers; else the model is loaded here.
 
-    What comes on standard input, where that is no terminal, is one message, and the answer ends the command.
+    An answer from documents is shown with its sources. What comes on standard input, where that is no terminal, is one
+    message, and the answer ends the command.
     """
     from mainspring.use import OpenProject
 
@@ -68,16 +70,27 @@ def _talk(model: LanguageModel, begin: list[Message], temperature: float, max_to
 
 
 def _answer(model: LanguageModel, messages: list[Message], temperature: float, max_tokens: int) -> str:
-    """Print the answer as it comes; what there is of it when Ctrl-C comes."""
+    """Print the answer as it comes, and its sources; what there is of it when Ctrl-C comes."""
     answer = ""
-    stream = model.stream(messages, temperature=temperature, max_tokens=max_tokens)
+    cited: list[Citation] = []
+    stream = model.deltas(messages, temperature=temperature, max_tokens=max_tokens)
     try:
         for piece in stream:
-            answer += piece
-            click.echo(piece, nl=False)
+            answer += piece.text
+            cited += piece.citations
+            click.echo(piece.text, nl=False)
             sys.stdout.flush()
     except KeyboardInterrupt:
         stream.close()  # type: ignore[attr-defined]
         click.secho(" (stopped)", dim=True, nl=False)
     click.echo()
+    if cited:
+        from rich.console import Console
+
+        paths = {one.passage: model.opened.passage(one.passage).path for one in cited}
+        shown = [
+            (one.number, place(model.opened, one.source, paths[one.passage], one.place[0], one.page), one.quote)
+            for one in cited
+        ]
+        print_citations(Console(highlight=False, markup=False), shown)
     return answer

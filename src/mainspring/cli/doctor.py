@@ -25,6 +25,10 @@ _EXTRAS = {
     "tracking": ("mlflow", "sqlalchemy", "alembic"),
     "sql": ("sqlalchemy", "psycopg"),
 }
+_RETRIEVAL = (
+    *("charset_normalizer", "docx", "faiss", "markdown_it", "mdit_py_plugins", "pyarrow", "pypdfium2", "scipy"),
+    *("Stemmer", "tokenizers", "yaml"),
+)
 _LEAST_FREE = 1_000_000_000
 
 
@@ -64,13 +68,17 @@ def _machine() -> Iterator[Check]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield Check("Python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer")
     for extra, modules in _EXTRAS.items():
-        missing = [module for module in modules if find_spec(module) is None]
-        found = f"lacks {', '.join(missing)}" if missing else "installed"
-        yield Check(f"extra [{extra}]", not missing, found, f"pip install 'mainspring[{extra}]', if you need it")
+        yield _extra(extra, modules)
     both = [name for name in ("xgboost", "xgboost-cpu") if _installed(name)]
     if len(both) == 2:
         yield Check("XGBoost", False, "both xgboost and xgboost-cpu", "pip uninstall both, then install one of them")
     yield Check("processors", True, str(os.cpu_count()))
+
+
+def _extra(extra: str, modules: tuple[str, ...]) -> Check:
+    missing = [module for module in modules if find_spec(module) is None]
+    found = f"lacks {', '.join(missing)}" if missing else "installed"
+    return Check(f"extra [{extra}]", not missing, found, f"pip install 'mainspring[{extra}]', if you need it")
 
 
 def _project(folder: Path) -> Iterator[Check]:
@@ -80,13 +88,17 @@ def _project(folder: Path) -> Iterator[Check]:
         yield Check("project", False, str(error), "mend mainspring.toml, or go to a project's folder")
         return
     yield Check("project", True, f"{project.name}, models: {', '.join(project.models) or 'none'}")
+    if project.retrievals:
+        yield _extra("retrieval", _RETRIEVAL)
     there = project.state if project.state.exists() else project.folder
     yield Check("state folder", os.access(there, os.W_OK), str(project.state), f"make {there} writable")
     free = shutil.disk_usage(there).free
     yield Check("disk", free > _LEAST_FREE, f"{free / 1e9:.1f} GB free", "free at least 1 GB")
     if find_spec("pyarrow"):
-        for name in project.models:
+        for name in project.of_rows:
             yield _try(f"data of {name}", partial(_rows, project, name))
+        for name in project.retrievals:
+            yield _try(f"documents of {name}", partial(_documents, project, name))
     if find_spec("mlflow"):
         yield _try("MLflow", partial(_tracking, project))
     for name in project.models:
@@ -106,6 +118,12 @@ def _rows(project: spec.Project, model: str) -> str:
 
     table = read(project, model)
     return f"{table.num_rows:,} rows, {table.num_columns} columns"
+
+
+def _documents(project: spec.Project, model: str) -> str:
+    from mainspring.data.documents.collection import collect
+
+    return f"{len(collect(project, model)):,}"
 
 
 def _tracking(project: spec.Project) -> str:

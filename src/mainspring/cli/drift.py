@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mainspring import spec
-from mainspring.cli.options import json_option, print_json, project_option, require_rows
-from mainspring.errors import require
+from mainspring.cli.options import json_option, print_json, project_option
+from mainspring.errors import SpecError, require
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 def drift(model: str, everything: bool, folder: Path, as_json: bool) -> None:
     """Show how live traffic differs from what MODEL was fitted on: alarms, and the newest window's findings."""
     project = spec.load(folder)
-    instead = (
-        "and drift is looked for in rows: what traffic is like is in the gateway's /metrics and the prediction log, "
-        f"what its versions are worth in `mainspring evaluate {model}`"
-    )
-    require_rows(project, model, instead)
+    task = project.model(model).task
+    if model not in project.watched:
+        raise SpecError(
+            f"{model} is a {task} model, and drift is looked for in rows and searches: what traffic is like is in the "
+            "gateway's /metrics and the prediction log, what its versions are worth in "
+            f"`mainspring evaluate {model}`"
+        )
     require("pyarrow", "tabular")
     from rich.console import Console
 
@@ -43,13 +45,14 @@ def drift(model: str, everything: bool, folder: Path, as_json: bool) -> None:
         print_json({"model": model, "alarms": alarms, "reports": reports})
         return
     console = Console(highlight=False)
+    for alarm in alarms:
+        console.print("[yellow]alarm[/]  ", end="")
+        console.print(alarm.message, markup=False, soft_wrap=True)
     if not reports:
         window = project.models[model].monitor.window
         needed = f"{window.rows:,} predictions" if window.rows else f"{window.seconds:,.0f} s of traffic"
         console.print(f"{model}: no window is complete yet; the first needs {needed} (see `mainspring status`)")
         return
-    for alarm in alarms:
-        console.print(f"[yellow]alarm[/]  {alarm.message}", soft_wrap=True)
     if not alarms:
         console.print(f"[green]no alarm[/]  in {len(reports)} windows")
     _print(console, reports[-1], None if everything else 15)

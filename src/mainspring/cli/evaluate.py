@@ -18,7 +18,7 @@ from mainspring.errors import require
 @project_option
 @json_option
 def evaluate(model: str, version: str | None, folder: Path, as_json: bool) -> None:
-    """Score MODEL on held-out rows of the data as it is now: every metric with its interval.
+    """Score MODEL on held-out rows or questions, and the data as it is now: every metric with its interval.
 
     A version that is not the champion is compared with it on the same rows. Of a language model: what its fit measured.
     """
@@ -28,8 +28,12 @@ def evaluate(model: str, version: str | None, folder: Path, as_json: bool) -> No
 
         evaluate_language(project, model, version, as_json)
         return
-    project.of_data(model)
-    require("sklearn", "tabular")
+    if model in project.retrievals:
+        require("faiss", "retrieval")
+        require("scipy", "retrieval")
+    else:
+        project.of_data(model)
+        require("sklearn", "tabular")
     from mainspring.lifecycle.evaluate import evaluate as judge
 
     found = judge(project, model, version)
@@ -40,7 +44,9 @@ def evaluate(model: str, version: str | None, folder: Path, as_json: bool) -> No
     from rich.table import Table
 
     live = "the champion" if found.version == found.champion else f"champion: {found.champion or 'none'}"
-    table = Table(title=f"{model} version {found.version} ({live}), {found.rows:,} held-out rows", title_justify="left")
+    table = Table(
+        title=f"{model} version {found.version} ({live}), {found.rows:,} held-out {found.of}", title_justify="left"
+    )
     for heading in ("metric", "value", "95 % interval", "method"):
         table.add_column(heading)
     for name, estimate in found.metrics.items():

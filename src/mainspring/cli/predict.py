@@ -11,7 +11,7 @@ import msgspec
 
 from mainspring import spec
 from mainspring.cli.options import json_option, print_json, project_option
-from mainspring.errors import RequestError, require
+from mainspring.errors import RequestError, SpecError, require
 from mainspring.schema import Columns, Schema, label_text
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def predict(model: str, input_: str, version: str | None, folder: Path, as_json:
     if model in project.languages:
         _ask_language_model(folder, model, version, input_, as_json)
         return
+    if model in project.retrievals:
+        raise SpecError(f"{model} is a collection of documents: `mainspring search {model} QUESTION`, or `ask`")
     require("onnxruntime", "serve")
     from mainspring.registry import desired, versions
     from mainspring.runtimes.onnx import FILE_NAME, OnnxRuntime

@@ -44,7 +44,7 @@ def renew(
     if not (models or live):
         click.echo("no model has a champion: there is nothing to renew", err=True)
     for model in in_order(project.models, models or live):
-        alarms = alarms_now(project, model) if model in project.of_rows and not reason else []
+        alarms = alarms_now(project, model) if model in project.watched and not reason else []
         why = reason or (alarms[0].message if alarms else "by hand")
         changed = since if since is not None or not alarms else min(alarm.since for alarm in alarms)
         results.append(renew_model(project, model, reason=why, since=changed, search=search, watcher=told))

@@ -91,7 +91,7 @@ def _parts(project: spec.Project, listener: int, workers: int, loop: bool) -> li
     gateway = python("mainspring.serving", "--project", where, "--fd", str(listener), "--workers", str(workers))
     stop_seconds = project.serving.timeout + 10.0
     parts = [Part(f"gateway worker {number}", gateway, stop_seconds=stop_seconds) for number in range(1, workers + 1)]
-    if project.languages:
+    if project.languages or project.retrievals:
         engines = python("mainspring.serving.engines", "--project", where)
         parts.append(Part("the engine room", engines, stop_seconds=stop_seconds + 5.0))
     # Importing MLflow and what reads the log takes seconds of a processor, which the workers need first.

@@ -63,7 +63,7 @@ def _model(project: spec.Project, name: str) -> dict[str, Any]:
     found: dict[str, Any] = {"model": name, "champion": None, "since": None, "metric": None, "score": None}
     found |= {"evidence": None, "versions": made, "last_event": events[-1] if events else None}
     found |= {"trial": None, "alarms": [], "engines": []}
-    if name in project.languages:
+    if name in project.languages or name in project.retrievals:
         from mainspring.serving.engines import status as engines
 
         found["engines"] = [engine for engine in engines.read(project.state) if engine.model == name]

@@ -60,9 +60,11 @@ def read_named(
     kinds: Mapping[str, Kind],
     missing: Collection[str] | None = None,
     nested: Collection[str] = (),
+    *,
+    key: str = "data",
 ) -> pa.Table:
-    """As `read`, of what `data` and `query` of `model` name; the rest as in `read_files`."""
-    mistake = partial(project.mistake, ("models", model, "data"))
+    """As `read`, of what `key` and `query` of `model` name; the rest as in `read_files`."""
+    mistake = partial(project.mistake, ("models", model, key))
     data, secrets = _fill(named, mistake)
     if _DATABASE.match(data):
         if query is None:
@@ -73,10 +75,15 @@ def read_named(
         raise project.mistake(
             ("models", model, "query"), f"goes with a database, as 'sqlite:///data.db'; found data = {named!r}"
         )
-    if _FUNCTION.fullmatch(data) and not (project.folder / data).exists():
+    if gives_rows(project.folder, data):
         given = functions.call(data, project.folder, mistake)
         return _typed(_json_texts(given, nested), data, FROM_TYPED, kinds, missing)
-    return read_files(_files(project.folder, data, mistake), kinds, missing, nested)
+    return read_files(named_files(project.folder, data, mistake), kinds, missing, nested)
+
+
+def gives_rows(folder: Path, data: str) -> bool:
+    """Whether `data` is no file, but a database or a function."""
+    return bool(_DATABASE.match(data) or (_FUNCTION.fullmatch(data) and not (folder / data).exists()))
 
 
 def read_files(
@@ -163,7 +170,8 @@ def _fill(data: str, mistake: Mistake) -> tuple[str, list[str]]:
     return _VARIABLE.sub(lambda match: os.environ[match[1]], data), [os.environ[name] for name in names]
 
 
-def _files(folder: Path, data: str, mistake: Mistake) -> list[Path]:
+def named_files(folder: Path, data: str, mistake: Mistake) -> list[Path]:
+    """The files of tables that `data` names, in order; SpecError if there is none, or one that is no table."""
     path = folder / data
     if path.is_file():
         files = [path]

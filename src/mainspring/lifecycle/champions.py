@@ -13,8 +13,9 @@ from typing import Any
 
 from mainspring import prompts
 from mainspring.lifecycle.engines import engine_of
+from mainspring.lifecycle.indexes import OpenIndex, open_index
 from mainspring.prompts import LanguageModel
-from mainspring.prompts.model_tools import ModelTool, ask_language, ask_prompt, ask_table, model_tool
+from mainspring.prompts.model_tools import ModelTool, ask_documents, ask_language, ask_prompt, ask_table, model_tool
 from mainspring.prompts.records import FILE_NAME, Uses
 from mainspring.registry import desired, versions
 from mainspring.registry.versions import Version
@@ -56,6 +57,7 @@ class Champions:
         self._project = project
         self._remember = remember
         self._engines: dict[str, Engine] = {}
+        self._indexes: dict[str, OpenIndex] = {}
         self._models: dict[Uses, LanguageModel] = {}
         self._opening = asyncio.Lock()  # so that nobody opens what another is opening
 
@@ -79,7 +81,9 @@ class Champions:
         """Close all that was opened."""
         for engine in self._engines.values():
             await engine.close()
-        self._engines, self._models = {}, {}
+        for index in self._indexes.values():
+            await index.close()
+        self._engines, self._models, self._indexes = {}, {}, {}
 
     async def _engine(self, name: str) -> Engine:
         async with self._opening:
@@ -87,11 +91,19 @@ class Champions:
                 self._engines[name] = await engine_of(self._project.state, champion_of(self._project, name))
             return self._engines[name]
 
+    async def _index(self, name: str) -> OpenIndex:
+        async with self._opening:
+            if name not in self._indexes:
+                self._indexes[name] = await open_index(self._project.state, champion_of(self._project, name))
+            return self._indexes[name]
+
     async def _tool(self, name: str) -> ModelTool:
         version = champion_of(self._project, name)
         task, schema = version.manifest.task, version.manifest.schema
         if task in ("chat", "completion"):
             ask: Any = partial(ask_language, await self._engine(name), task)
+        elif task == "retrieval":
+            ask = partial(ask_documents, await self._index(name))
         elif task == "prompt":
             version.verify()
             prompt = prompts.load(version.file(FILE_NAME))

@@ -21,7 +21,7 @@ from functools import partial
 from mainspring.errors import BusyError, MainspringError
 from mainspring.files import lock
 from mainspring.lifecycle import fit, lineage, promote, trials
-from mainspring.lifecycle.due import due
+from mainspring.lifecycle.due import due, ended_by_a_fit
 from mainspring.lifecycle.monitor import Monitor
 from mainspring.monitoring import rotation
 from mainspring.monitoring.observations import Alarm
@@ -51,11 +51,11 @@ def control(project: Project, stop: threading.Event) -> None:
 
 
 class Controller:
-    """Looks after all models of `project`. With `[log] enabled = false` only the schedule begins renewals."""
+    """Looks after all models of `project`. Without a log, only schedules and changed documents begin renewals."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._monitors = {name: Monitor(project, name) for name in project.of_rows}
+        self._monitors = {name: Monitor(project, name) for name in project.watched}
         self._renewals: dict[str, subprocess.Popen[bytes]] = {}
         self._rotated = 0.0
         self._judged: dict[str, float] = {}
@@ -87,7 +87,7 @@ class Controller:
         for model in self._project.models:
             self._safely(f"the history of {model}", partial(promote.complete, self._project, model))
             self._safely(f"the trial of {model}", partial(self._judge, model))
-            if model in self._monitors and self._project.log.enabled:
+            if model in self._monitors and (self._project.log.enabled or model in self._project.retrievals):
                 self._safely(f"the monitoring of {model}", partial(self._monitor, model))
             self._safely(f"the renewal of {model}", partial(self._renew, model))
 
@@ -110,7 +110,7 @@ class Controller:
             return
         policy, events = self._project.models[model].renew, history.read(self._project.state, model)
         outdated = lineage.outdated(self._project, model, live.champion)
-        found = due(policy, live, events, self._alarms.get(model, []), datetime.now(UTC), outdated)
+        found = due(policy, live, events, self._reasons(model), datetime.now(UTC), outdated)
         if found:
             try:
                 with fit.only_fit(self._project, model):
@@ -119,6 +119,13 @@ class Controller:
                 return
             _log.warning("%s is renewed: %s", model, found.reason)
             self._renewals[model] = _start_renewal(self._project, model, found.reason, found.since)
+
+    def _reasons(self, model: str) -> list[Alarm]:
+        """The alarms that are a reason to renew."""
+        alarms = self._alarms.get(model, [])
+        if model in self._project.retrievals:
+            return ended_by_a_fit(alarms, settled=self._monitors[model].settled)
+        return alarms
 
     def _is_renewing(self, model: str) -> bool:
         process = self._renewals.get(model)

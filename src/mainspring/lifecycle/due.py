@@ -60,5 +60,14 @@ def due(
     return None
 
 
+def ended_by_a_fit(alarms: Sequence[Alarm], *, settled: bool) -> list[Alarm]:
+    """Those alarms of a collection of documents that a renewal can end: that they are others than those indexed.
+
+    What is asked of documents, and found in them, no new index of the same ones changes. `settled`: nobody seems to be
+    in the middle of changing them.
+    """
+    return [alarm for alarm in alarms if alarm.finding.subject == "documents"] if settled else []
+
+
 def _begins(event: Event) -> bool:
     return event.kind == "renew" and event.data.get("phase") == "begin"

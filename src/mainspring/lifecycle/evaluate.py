@@ -15,7 +15,9 @@ from mainspring.spec import Project
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores with intervals on rows that the version was not fitted on, and the comparison with the champion."""
+    """Scores with intervals on rows that the version was not fitted on, and the comparison with the champion. `of`:
+    what the rows are.
+    """
 
     model: str
     version: str
@@ -25,6 +27,7 @@ class Evaluation:
     metrics: dict[str, dict[str, Any]]
     verdict: dict[str, Any] | None
     report: str
+    of: str = "rows"
 
 
 def chosen_version(project: Project, model: str, version: str | None) -> tuple[Version, str | None]:
@@ -52,6 +55,10 @@ def evaluate(project: Project, model: str, version: str | None = None) -> Evalua
         from mainspring.lifecycle import prompt_evaluation
 
         return prompt_evaluation.evaluate(project, model, version)
+    if model in project.retrievals:
+        from mainspring.lifecycle import retrieval_evaluation
+
+        return retrieval_evaluation.evaluate(project, model, version)
     project.table(model)
     found, champion = chosen_version(project, model, version)
     served = judge.Served.load(found)

@@ -74,6 +74,10 @@ def _prepare(project: Project, model: str, watcher: Watcher) -> Prepared:
         from mainspring.lifecycle import prompt
 
         return prompt.prepare(project, model, watcher)
+    if model in project.retrievals:
+        from mainspring.lifecycle import retrieval
+
+        return retrieval.prepare(project, model, watcher)
     from mainspring.lifecycle import tables
 
     return tables.prepare(project, model, watcher)

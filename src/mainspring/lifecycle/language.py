@@ -21,6 +21,7 @@ from mainspring.errors import require
 from mainspring.lifecycle import language_page, language_verdict, lineage
 from mainspring.lifecycle.language_report import LanguageReport
 from mainspring.lifecycle.progress import Prepared, Watcher
+from mainspring.prompts.knowledge import PROMPT, Knowledge
 from mainspring.registry import versions
 from mainspring.registry.versions import Manifest, Version
 from mainspring.schema import Column, Schema, Target
@@ -32,7 +33,6 @@ from mainspring.weights import Weights, resolve
 if TYPE_CHECKING:
     from mainspring.lifecycle.language_questions import Questions
 
-PROMPT = "prompt.md"  # of a chat model with knowledge: who it is, and how it is to answer
 _SCHEMAS = {
     "chat": Schema((Column("messages", "text"),), Target("answer")),
     "completion": Schema((Column("prompt", "text"),), Target("answer")),
@@ -105,8 +105,8 @@ def _make(
     questions = _questions(project, model, spec, watcher)
     built = build(staged)
     if isinstance(spec, ChatSpec) and spec.knowledge is not None:
-        knowledge = {"model": spec.knowledge, "passages": spec.passages, "answers": spec.answers}
-        built = replace(built, parameters={**built.parameters, "knowledge": knowledge})
+        knowledge = Knowledge(spec.knowledge, spec.passages, spec.answers)
+        built = replace(built, parameters={**built.parameters, "knowledge": msgspec.to_builtins(knowledge)})
         if (prompt := _prompt(project, model, spec)) is not None:
             (staged / PROMPT).write_text(prompt, encoding="utf-8")
     if questions is None:

@@ -7,13 +7,15 @@ it, and the verdict is left to people.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mainspring.errors import MainspringError
 from mainspring.lifecycle.engines import engine_of, open_files
+from mainspring.lifecycle.knowledge import assistant
+from mainspring.prompts.knowledge import Knowledge
 from mainspring.registry import desired, versions
 from mainspring.runtimes.language.protocol import Engine
 from mainspring.spec import Project
@@ -61,7 +63,11 @@ def judge(
     from mainspring.evaluation.scores import compare_scores, mean_score
 
     say(f"answering {len(questions):,} questions")
-    scores = asyncio.run(_ask(questions, lambda: asyncio.to_thread(open_files, staged, built.parameters)))
+    state = project.state
+    new = _ask(
+        questions, state, staged, built.parameters, lambda: asyncio.to_thread(open_files, staged, built.parameters)
+    )
+    scores = asyncio.run(new)
     found = mean_score(scores)
     metrics = {questions.metric: found.as_dict()}
     champion = desired.read(project.state).champion(model)
@@ -70,8 +76,9 @@ def judge(
         return Judged(_first(f"the first version; {built.evidence}; {told}"), metrics)
     say(f"asking version {champion} the same")
     try:
-        live = versions.load(project.state, model, champion)
-        before = asyncio.run(_ask(questions, lambda: engine_of(project.state, live)))
+        live = versions.load(state, model, champion)
+        old = _ask(questions, state, live.folder, live.manifest.parameters, lambda: engine_of(state, live))
+        before = asyncio.run(old)
         spec = project.language(model).gate
         compared = compare_scores(
             questions.metric, champion=before, challenger=scores, margin=spec.margin, significance=spec.significance
@@ -81,11 +88,22 @@ def judge(
     return Judged({**gate.decide(compared).as_dict(), "against": f"version {champion}"}, metrics)
 
 
-async def _ask(questions: Questions, opened: Callable[[], Any]) -> np.ndarray:
-    """The scores of the engine that `opened` gives; it is let go of, so that the next one has the memory."""
+async def _ask(
+    questions: Questions, state: Path, folder: Path, parameters: Mapping[str, Any], opened: Callable[[], Any]
+) -> np.ndarray:
+    """The scores of the engine that `opened` gives, with what it knows; it is let go of, so that the next one has the
+    memory.
+    """
     engine: Engine = await opened()
     try:
-        return await questions.scores(engine)
+        knowledge = Knowledge.of(parameters)
+        if knowledge is None:
+            return await questions.scores(engine)
+        knows = await assistant(state, folder, knowledge, engine)
+        try:
+            return await questions.scores(knows.engine())
+        finally:
+            await knows.close()
     finally:
         await engine.close()
 

@@ -7,6 +7,9 @@ What was found, and how far it got, lies in `.mainspring/monitor/MODEL/`, so tha
     state.json      how far each watch got, and its alarms
     reports.jsonl   the newest reports, one line a window
     summary.json    the alarms that hold, for gateways and `status`
+    reference-N/    of a collection of documents that was fitted without questions: the first window of version N
+
+Of a collection the documents are watched, too: an alarm holds as long as they are others than those that were indexed.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -31,6 +34,9 @@ from mainspring.monitoring.observations import Alarm, Rows, WindowReport
 from mainspring.monitoring.summary import AlarmLine, Summary
 from mainspring.registry import desired, history
 from mainspring.spec import MonitorSpec, Project, Window
+
+if TYPE_CHECKING:
+    from mainspring.monitoring.documents import DocumentWatch
 
 MICROSECONDS = 1_000_000
 _MOST_REPORTS = 400
@@ -50,6 +56,7 @@ class State(msgspec.Struct, frozen=True):
     version: str = ""
     all: Progress = Progress()
     labelled: Progress = Progress()
+    documents: Alarm | None = None
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -67,6 +74,16 @@ class Monitor:
         self._settings = project.models[model].monitor
         self.folder = summary.folder(project.state, model)
         self._watched: Watched | None = None
+        self._documents: DocumentWatch | None = None
+        if model in project.retrievals:
+            from mainspring.monitoring.documents import DocumentWatch
+
+            self._documents = DocumentWatch(project, model)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nobody seems to be in the middle of changing documents."""
+        return self._documents is None or self._documents.settled
 
     def look(self, now: int | None = None) -> Turn:
         """Examine the windows that have become complete by `now` (microseconds since 1970 UTC; the clock's by default).
@@ -87,7 +104,8 @@ class Monitor:
                 state = State(champion, Progress(since), Progress(since))
             everything, first = self._follow(state.all, champion, now, labelled=False)
             labelled, second = self._follow(state.labelled, champion, now, labelled=True)
-            after, reports = State(champion, everything, labelled), first + second
+            stale = self._stale(state.documents, champion, now)
+            after, reports = State(champion, everything, labelled, stale), first + second
             alarms = active(self._settings, after)
             if reports:
                 _keep(self.folder / "reports.jsonl", reports)
@@ -102,6 +120,8 @@ class Monitor:
         if self._watched is None or self._watched.version != champion:
             self._watched = watched(self._project, self._model, champion)
         seen = self._watched
+        if labelled and not seen.labelled:
+            return progress, []
         rows = seen.read(since=progress.until + 1, until=now - _SETTLE).rows
         if labelled:
             rows = take(rows, ~np.isnan(rows.truth))
@@ -113,6 +133,10 @@ class Monitor:
             until = end
             if not len(window):
                 continue
+            if seen.reference is None:
+                if len(window) >= self._settings.rows and seen.learn is not None:
+                    seen = self._watched = replace(seen, reference=seen.learn(window))
+                continue
             looks = seen.labelled if labelled else seen.everything
             if not labelled:  # the labels that have come by now are the other watch's
                 window = replace(window, truth=np.full(len(window), np.nan))
@@ -121,6 +145,20 @@ class Monitor:
             raised = watch.feed(report)
             self._note(champion, raised, watch.ended)
         return Progress(until, watch.state), reports
+
+    def _stale(self, before: Alarm | None, champion: str, now: int) -> Alarm | None:
+        """The alarm that the documents are others than those of the champion; None where they are not."""
+        if self._documents is None:
+            return None
+        found = self._documents.look(champion)
+        if found is None:
+            self._note(champion, [], [before] if before else [])
+            return None
+        finding = found.finding
+        since, raised = (before.since, before.raised) if before else (now, now)
+        alarm = Alarm(finding=finding, since=since, raised=raised, windows=1, message=finding.now)
+        self._note(champion, [] if before else [alarm], [])
+        return alarm
 
     def _note(self, champion: str, raised: list[Alarm], ended: list[Alarm]) -> None:
         """Into the history."""
@@ -178,7 +216,8 @@ def read_state(where: Path) -> State:
 
 def active(settings: MonitorSpec, state: State) -> list[Alarm]:
     """The alarms that hold, what matters most first."""
-    alarms = [alarm for part in (state.all, state.labelled) for alarm in Watch(settings, part.watch).active]
+    alarms = [state.documents] if state.documents else []
+    alarms += [alarm for part in (state.all, state.labelled) for alarm in Watch(settings, part.watch).active]
     return sorted(alarms, key=lambda alarm: -alarm.finding.matters)
 
 

@@ -9,9 +9,7 @@ from importlib.resources import files
 
 from mainspring.lifecycle.replay_page import style
 from mainspring.lifecycle.retrieval_report import RetrievalReport
-from mainspring.lifecycle.wording import count, date, duration, measured, number, sentence
-
-_NAMES = {"ndcg@10": "nDCG@10", "mrr@10": "MRR@10", "recall@5": "Recall@5", "recall@10": "Recall@10"}
+from mainspring.lifecycle.wording import count, date, duration, measured, metric_name, number, sentence
 
 
 def render(report: RetrievalReport) -> str:
@@ -20,12 +18,17 @@ def render(report: RetrievalReport) -> str:
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"count": count, "duration": duration, "number": number, "sentence": sentence}
+    environment.filters |= {
+        "count": count,
+        "duration": duration,
+        "number": number,
+        "sentence": sentence,
+        "metric": metric_name,
+    }
     template = environment.from_string((files("mainspring.lifecycle") / "retrieval.html.jinja").read_text("utf-8"))
     return template.render(
         report=report,
         style=Markup(style()),
         date=date(report.created),
-        names=_NAMES,
         measured=lambda estimate: measured(estimate)[:2],
     )

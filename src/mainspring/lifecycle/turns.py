@@ -3,7 +3,8 @@
 Of a table and of a prompt program: the rows of the policy, with the live rows whose true label has come by feedback.
 Where enough of those are held out, they alone are judged on. Of a table the champion's recipe is fitted anew on them,
 unless there is a reason to search (see `terms`); of a prompt, strategies and examples are tried as in any fit. A
-language model learns nothing from rows: it is made anew where its weights are others.
+language model learns nothing from rows: it is made anew where its weights are others, and a collection where its
+documents are.
 """
 
 from __future__ import annotations
@@ -75,9 +76,14 @@ def turn(project: Project, champion: Version, since: int | None, search: bool, w
         return _of_table(project, champion, since, search, watcher)
     if model in project.prompts:
         return _of_prompt(project, champion, since, watcher)
-    from mainspring.lifecycle import language
+    if model in project.retrievals:
+        from mainspring.lifecycle import retrieval
 
-    prepared = language.prepare(project, model, watcher)
+        prepared = retrieval.prepare(project, model, watcher)
+    else:
+        from mainspring.lifecycle import language
+
+        prepared = language.prepare(project, model, watcher)
     return Turn(prepared.fingerprint, prepared.make)
 
 

@@ -22,6 +22,9 @@ _METRIC_NAMES = {
     "mae": "MAE",
     "r2": "R²",
     "mape": "MAPE",
+    "ndcg_at_10": "nDCG@10",
+    "recall_at_5": "recall@5",
+    "mrr_at_20": "MRR@20",
 }
 
 

@@ -127,6 +127,9 @@ def _moved(finding: Finding) -> str:
         "multivariate": f"the inputs moved together: a classifier tells these rows from the reference, {change}",
         "performance": f"{name} got worse: {change}",
         "estimated": f"{name} is estimated to have got worse: {change}",
+        "questions": f"the questions moved: a classifier tells their vectors from the reference, {change}",
+        "search": f"what is found moved ({name}): {_short(finding)}",
+        "documents": finding.now,
     }[finding.subject]
 
 

@@ -13,14 +13,14 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from mainspring.monitoring.looks import Answers, Inputs, Look, Performance
+from mainspring.monitoring.looks import Answers, Inputs, MakeLook, Performance
 from mainspring.monitoring.observations import Finding, Rows, WindowReport
 from mainspring.monitoring.profiles import Reference
 from mainspring.schema import Schema
 from mainspring.spec import MonitorSpec
 
-LABELLED: tuple[type[Look], ...] = (Performance,)  # for rows whose labels came later: these and the metric alone
-EVERYTHING: tuple[type[Look], ...] = (Inputs, Answers, *LABELLED)
+LABELLED: tuple[MakeLook, ...] = (Performance,)  # for rows whose labels came later: these and the metric alone
+EVERYTHING: tuple[MakeLook, ...] = (Inputs, Answers, *LABELLED)
 
 
 def examine(
@@ -29,7 +29,7 @@ def examine(
     rows: Rows,
     settings: MonitorSpec,
     version: str,
-    looks: tuple[type[Look], ...] = EVERYTHING,
+    looks: tuple[MakeLook, ...] = EVERYTHING,
 ) -> WindowReport:
     """Examine the window `rows`, answered by `version`, against that version's reference.
 
@@ -59,7 +59,7 @@ class Examination:
         settings: MonitorSpec,
         version: str,
         *,
-        looks: tuple[type[Look], ...] = EVERYTHING,
+        looks: tuple[MakeLook, ...] = EVERYTHING,
     ) -> None:
         self._settings, self._version = settings, version
         self._looks = [look(reference, schema, settings) for look in looks]

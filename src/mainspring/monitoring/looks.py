@@ -7,7 +7,8 @@ labels themselves: a sample of up to 100,000 rows is kept, which leaves an error
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -28,13 +29,14 @@ _MOST_OUTPUTS = 100_000  # rows
 class Look(Protocol):
     """Takes rows again and again, and in the end says what it found."""
 
-    def __init__(self, reference: Reference, schema: Schema, settings: MonitorSpec) -> None: ...
-
     def add(self, rows: Rows) -> None:
         """Take the next rows of the window."""
 
     def findings(self) -> list[Finding]:
         """What is found in the rows so far; at least one row was added."""
+
+
+MakeLook: TypeAlias = Callable[[Reference, Schema, MonitorSpec], Look]
 
 
 class Inputs:

@@ -19,9 +19,12 @@ from mainspring.schema import Columns
 # feature: one input's distribution · missing, unseen, range: its share of missing values, of categories and of numbers
 # that the reference does not have · prediction: the outputs' distribution · label: the true labels' · multivariate: all
 # inputs together · performance: the metric, measured where labels have come · estimated: the metric, where not
+# Of a collection of documents: questions: what they are about · search: the distribution of what searches gave ·
+# documents: they are others than those that were indexed
 Subject = Literal[
-    "feature", "missing", "unseen", "range", "prediction", "label", "multivariate", "performance", "estimated"
-]
+    "feature", "missing", "unseen", "range", "prediction", "label", "multivariate", "performance", "estimated",
+    "questions", "search", "documents",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What the log must not hold: columns that the spec marks `private` are dropped, or hashed with a key.
 
-Of a language model it marks the texts as a whole: what was asked, and what was answered.
+Of a language model, and of a collection of documents, it marks the texts as a whole: what was asked, and what was
+answered.
 
 A hashed value can still be counted and compared, but not read, and not guessed by hashing likely values: the key is a
 secret of the project. Such a hash is a pseudonym in the sense of the GDPR, article 4(5); a person can still be singled
@@ -21,14 +22,14 @@ import numpy as np
 
 from mainspring.errors import RegistryError
 from mainspring.schema import MISSING_TEXT, MISSING_TIME, Columns, Schema
-from mainspring.spec import DataSpec, Project, PromptSpec
+from mainspring.spec import DataSpec, LanguageSpec, Project, PromptSpec, RetrievalSpec
 
 SECRET_NAME = "log-secret"
 Rule = Literal["drop", "hash"]
 _SECRET_BYTES = 32
 _MOST_KEPT = 100_000  # hashes; about 20 MB
 _LONGEST_KEPT = 100  # characters of a text whose hash is kept: a prompt does not come twice
-_LANGUAGE_TEXTS = ("messages", "prompt", "text", "answer")  # what the columns of texts are called, by the task
+_ASKED_TEXTS = ("messages", "prompt", "text", "question", "answer")  # what the columns of texts are called, by the task
 
 
 class Private:
@@ -48,10 +49,9 @@ class Private:
     @classmethod
     def of(cls, project: Project, model: str) -> Private:
         """What the spec says of `model`; nothing is private in a model that it does not declare."""
-        language = project.languages.get(model)
-        if language is not None:
-            return cls(project.state, dict.fromkeys(_LANGUAGE_TEXTS, language.private) if language.private else {})
         declared = project.models.get(model)
+        if isinstance(declared, LanguageSpec | RetrievalSpec):
+            return cls(project.state, dict.fromkeys(_ASKED_TEXTS, declared.private) if declared.private else {})
         columns = declared.columns if isinstance(declared, DataSpec) else {}
         rules: dict[str, Rule] = {name: column.private for name, column in columns.items() if column.private}
         if isinstance(declared, PromptSpec) and declared.target in rules:

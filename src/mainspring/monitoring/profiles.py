@@ -63,7 +63,8 @@ class ColumnProfile(msgspec.Struct, frozen=True, omit_defaults=True):
 class Profile(msgspec.Struct, frozen=True):
     """All inputs; the outputs, as `output_columns` names them; the true labels; how well the model did.
 
-    `skill` is None where the held-out rows could not tell, as with a single class.
+    `skill` is None where the held-out rows could not tell, as with a single class. `threshold` is that of a collection
+    of documents: the probability that the answer is there from which on it is answered.
     """
 
     rows: int
@@ -71,6 +72,7 @@ class Profile(msgspec.Struct, frozen=True):
     outputs: dict[str, ColumnProfile]
     target: ColumnProfile
     skill: Skill | None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def sample_of(schema: Schema, columns: Columns, rows: int, seed: int) -> Columns
 def save(reference: Reference, folder: Path) -> None:
     """Write `profile.json` and `reference.parquet` into `folder`."""
     (folder / PROFILE).write_bytes(msgspec.json.encode(reference.profile))
-    table = pa.table({name: pa.array(values) for name, values in reference.sample.items()})
+    table = pa.table({name: _as_arrow(values) for name, values in reference.sample.items()})
     parquet.write_table(table, folder / SAMPLE, compression="zstd")
 
 
@@ -147,15 +149,38 @@ def load(version: Version) -> Reference:
         RegistryError: the version has no profile, or one of an earlier form.
     """
     try:
-        profile = msgspec.json.decode(version.file(PROFILE).read_bytes(), type=Profile)
-        table = parquet.read_table(version.file(SAMPLE))
+        version.file(SAMPLE)  # it belongs to the version
+        return read(version.file(PROFILE).parent)
     except (RegistryError, msgspec.DecodeError, pa.ArrowException, OSError) as error:
         model = version.manifest.model
         raise RegistryError(
             f"version {version.name} of {model} has no profile that drift can be measured against ({error}): "
             f"fit it again, with `mainspring fit {model} --force`"
         ) from None
-    return Reference(profile, {name: table[name].to_numpy() for name in table.column_names})
+
+
+def read(folder: Path) -> Reference:
+    """Read what `save` wrote into `folder`.
+
+    Raises:
+        OSError, msgspec.DecodeError, pyarrow.ArrowException: it is not there, damaged, or of an earlier form.
+    """
+    profile = msgspec.json.decode((folder / PROFILE).read_bytes(), type=Profile)
+    table = parquet.read_table(folder / SAMPLE)
+    return Reference(profile, {name: _as_numpy(table[name]) for name in table.column_names})
+
+
+def _as_arrow(values: np.ndarray) -> pa.Array:
+    """A column; of vectors, (n, width), a list of numbers a row."""
+    if values.ndim == 1:
+        return pa.array(values)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+
+
+def _as_numpy(column: pa.ChunkedArray) -> np.ndarray:
+    if not pa.types.is_fixed_size_list(column.type):
+        return column.to_numpy()
+    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
 
 
 def output_columns(outputs: Outputs, schema: Schema) -> Columns:

@@ -11,6 +11,7 @@ import msgspec
 from mainspring.prompts.model import LanguageModel
 from mainspring.prompts.prompt import Prompt
 from mainspring.prompts.template import as_text
+from mainspring.runtimes.index.found import Search
 from mainspring.runtimes.language.protocol import Engine, Generate, Sampling
 from mainspring.runtimes.record_schemas import record_schema
 from mainspring.schema import Columns, Schema, label_text
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Ask: TypeAlias = Callable[[dict[str, Any]], Awaitable[str]]
 
 _MOST_TOKENS = 512  # that a language model may say as a tool
+_PASSAGES = 5  # that a collection of documents tells as a tool
 _QUESTION = {
     "type": "object",
     "properties": {"question": {"type": "string"}},
@@ -49,6 +51,8 @@ def model_tool(name: str, task: str, schema: Schema, ask: Ask) -> ModelTool:
     if task in ("chat", "completion"):
         told = "A language model: answers a question." if task == "chat" else "A language model: continues a text."
         return ModelTool(name, told, _QUESTION, ask)
+    if task == "retrieval":
+        return ModelTool(name, "Searches documents: gives the passages about a question.", _QUESTION, ask)
     target = schema.target
     what = f"{target.name} in {target.unit}" if target.unit else target.name
     options = f", one of {', '.join(map(label_text, target.labels))}" if target.labels else ""
@@ -70,6 +74,12 @@ async def ask_language(engine: Engine, task: str, arguments: dict[str, Any]) -> 
         request = Generate(prompt=question, sampling=sampling)
     [said] = await LanguageModel(engine).complete([request])
     return said.text
+
+
+async def ask_documents(search: Search, arguments: dict[str, Any]) -> str:
+    """The passages that a collection has about a question, each under its place."""
+    result = await search(arguments["question"], _PASSAGES)
+    return "\n\n".join(f"[{one.passage.place}]\n{one.passage.text}" for one in result.found) or "nothing was found"
 
 
 async def ask_prompt(prompt: Prompt, model: LanguageModel, values: dict[str, Any]) -> str:

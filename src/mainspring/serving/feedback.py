@@ -8,6 +8,9 @@ The answer `{"model", "accepted", "late", "unknown"}` comes when the labels are 
 prediction is no longer kept; unknown those whose id is of a time yet to come. Whether there was such a prediction at
 all is found when labels and predictions are joined: see `monitoring/log.py`.
 
+Of a collection of documents the label is the place that holds the answer, as `fares.md#refunds`; of a chat model that
+answers from one, whether its answer was right.
+
 Of a prompt program whose answers are private no label is taken: it would stand in the log as plain text, and the answer
 that it would be compared with does not.
 """
@@ -29,6 +32,8 @@ from mainspring.errors import RequestError
 from mainspring.monitoring import segments
 from mainspring.monitoring.privacy import Private
 from mainspring.monitoring.segments import FeedbackFrame, SegmentWriter
+from mainspring.prompts.knowledge import Knowledge
+from mainspring.registry.versions import Manifest
 from mainspring.runtimes.strict_json import broken_json, refuse_duplicate_keys, shown, structural_colons
 from mainspring.schema import Label, Target
 from mainspring.serving.messages import Reply, Request
@@ -90,7 +95,7 @@ class Feedback:
             raise Problem(
                 409, f"answers of {name} are private (columns.{column}), and so is what they should have been"
             )
-        target = slot.current().manifest.schema.target
+        target = target_of(slot.current().manifest)
         try:
             items, place = _decode(request.body)
             if len(items) > self._max_rows:
@@ -123,6 +128,15 @@ class Feedback:
     async def close(self) -> None:
         """Wait for what is being written, and end the segments."""
         await self._store.close()
+
+
+def target_of(manifest: Manifest) -> Target:
+    """What a label tells of a version."""
+    if manifest.task == "retrieval":
+        return Target("document", text=True)
+    if Knowledge.of(manifest.parameters) is not None:
+        return Target("right", (False, True))
+    return manifest.schema.target
 
 
 def _decode(body: bytes) -> tuple[list[Item], str]:

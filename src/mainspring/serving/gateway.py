@@ -31,6 +31,10 @@ from mainspring.serving.predict import Predict
 from mainspring.serving.prediction_log import PredictionLog
 from mainspring.serving.prompting import Prompting
 from mainspring.serving.reconciler import Reconciler
+from mainspring.serving.retrieval.asking import DocumentAsking
+from mainspring.serving.retrieval.attending import Retrieving
+from mainspring.serving.retrieval.knowledge import Assistants
+from mainspring.serving.retrieval.searching import Searching
 from mainspring.serving.shadow import Shadow
 from mainspring.serving.slots import Slots
 from mainspring.spec import Project
@@ -77,18 +81,25 @@ class Gateway:
         )
         answering = Answering(self.slots, self.engine, self.prediction_log, self.shadow)
         prompting = Prompting(self.metrics.language, self.prediction_log, limits.generation_timeout)
+        retrieving = Retrieving(
+            self.slots, self.metrics.language, self.metrics.retrieval, self.prediction_log, limits.timeout
+        )
+        assistants = Assistants(retrieving)
         attending = Attending(
             self.slots,
             self.metrics.language,
             limits.generation_timeout,
+            assistants,
             note=lambda exchange: exchange.write(self.prediction_log),
             traffic=self.prediction_log.traffic,
         )
-        asking = Asking(attending)
+        asking = Asking(attending, self.metrics.retrieval)
         self.edge = Edge(
             self.pages,
             {
                 r"/models/(?P<name>[^/]+)/predict": Predict(answering, prompting, limits.max_rows),
+                r"/models/(?P<name>[^/]+)/search": Searching(retrieving),
+                r"/models/(?P<name>[^/]+)/ask": DocumentAsking(retrieving, assistants, limits.generation_timeout),
                 r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?/infer": Infer(answering, limits.max_rows),
                 r"/invocations": Invocations(answering, limits.max_rows, limits.default_model),
                 r"/models/(?P<name>[^/]+)/feedback": self.feedback,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mainspring.runtimes.record_schemas import Json
-from mainspring.schema import Schema, label_text
+from mainspring.schema import Schema, Target, label_text
 from mainspring.serving import tensors
 
 BUSINESS_KEY: Json = {"type": "string", "pattern": "^[ -~]{1,128}$"}
@@ -93,9 +93,8 @@ def inference_schema(schema: Schema) -> Json:
     }
 
 
-def feedback_schema(schema: Schema, max_rows: int) -> Json:
-    """The JSON schema of feedback: one true label, or up to `max_rows` of them."""
-    target = schema.target
+def feedback_schema(target: Target, max_rows: int) -> Json:
+    """The JSON schema of feedback: one true label of `target`, or up to `max_rows` of them."""
     label: Json = {"enum": list(target.labels)} if target.labels else {"type": "string" if target.text else "number"}
     if target.unit:
         label["x-unit"] = target.unit

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mainspring.errors import EngineGoneError, OverloadedError, RuntimeLoadError
+from mainspring.prompts.knowledge import PROMPT, Knowledge
 from mainspring.prompts.model_tools import ask_language
 from mainspring.registry.versions import Golden, Manifest, Version
 from mainspring.runtimes.language.client import EngineClient, socket_path
@@ -16,6 +17,7 @@ from mainspring.runtimes.language.protocol import Delta, Generate, Sampling
 from mainspring.serving.live import LiveVersion
 
 LANGUAGE_TASKS = frozenset(("chat", "completion", "embedding"))
+ENGINE_TASKS = LANGUAGE_TASKS | {"retrieval"}  # those whose versions have an engine in a process of its own
 _START_SECONDS = 600.0  # a large model is read from a slow disk
 _LOOK_SECONDS = 0.1
 _PROOF_SECONDS = 2.0
@@ -24,24 +26,31 @@ _PROOF_SECONDS = 2.0
 class LanguageVersion(LiveVersion):
     """A version whose `engine` answers. `golden` has prompts whose first tokens the engine must give again.
 
-    There are none for an endpoint, which is somebody else's to keep.
+    There are none for an endpoint, which is somebody else's to keep. `knowledge` is what a chat model answers from, and
+    `instructions` the prompt that says how.
     """
 
-    def __init__(self, manifest: Manifest, engine: EngineClient, golden: Golden) -> None:
+    def __init__(self, manifest: Manifest, engine: EngineClient, golden: Golden, instructions: str = "") -> None:
         super().__init__(manifest)
         self.engine = engine
         self.golden = golden
+        self.knowledge = Knowledge.of(manifest.parameters)
+        self.instructions = instructions
 
     @classmethod
-    def load(cls, state: Path, version: Version, silence: float) -> LanguageVersion:
+    def load(cls, state: Path, version: Version, silence: float, golden: Golden | None = None) -> LanguageVersion:
         """The version, not yet connected to its engine, which may be silent for so many seconds.
+
+        `golden` are those of its golden examples that the engine answers; all, where None.
 
         Raises:
             RegistryError: a file that is read here is missing or damaged. (The weights are verified by the engine.)
         """
         manifest = version.manifest
         socket = socket_path(state, manifest.model, manifest.version)
-        return cls(manifest, EngineClient(socket, silence_seconds=silence), version.golden())
+        engine = EngineClient(socket, silence_seconds=silence)
+        instructions = version.file(PROMPT).read_text(encoding="utf-8") if PROMPT in manifest.files else ""
+        return cls(manifest, engine, golden or version.golden(), instructions)
 
     async def open(self) -> None:
         """Wait until the engine answers, and as it did when the version was made."""

@@ -61,5 +61,6 @@ class LiveVersion:
     def wrong_kind(self) -> Problem:
         """What a request is answered that asks this version in a way in which it cannot be asked."""
         where = {"chat": "/v1/chat/completions", "completion": "/v1/completions", "embedding": "/v1/embeddings"}
-        path = where.get(self.manifest.task, f"/models/{self.model}/predict")
+        own = "search or /ask" if self.manifest.task == "retrieval" else "predict"
+        path = where.get(self.manifest.task, f"/models/{self.model}/{own}")
         return Problem(400, f"{self.model} is a {self.manifest.task} model: ask it with POST {path}")

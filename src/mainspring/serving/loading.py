@@ -22,6 +22,7 @@ from mainspring.schema import Columns
 from mainspring.serving.language import LANGUAGE_TASKS, LanguageVersion
 from mainspring.serving.live import LiveVersion
 from mainspring.serving.programs import PromptVersion
+from mainspring.serving.retrieval.version import RetrievalVersion
 from mainspring.serving.slots import Slots
 
 _WARM_RUNS = 3
@@ -81,8 +82,8 @@ class LoadedVersion(LiveVersion):
 def load(state: Path, model: str, version: str, slots: Slots, silence: float = 600.0) -> LiveVersion:
     """Read a version from its folder and, if it is of a table, prove it. Takes a while: for a worker thread.
 
-    A language model runs in a process of its own, and is proven when it is opened. If that process says nothing for
-    `silence` seconds, it is taken for gone. A prompt program asks what is live in `slots`.
+    A language model, and the embedder of an index, runs in a process of its own, and is proven when it is opened. If
+    that process says nothing for `silence` seconds, it is taken for gone. A prompt program asks what is in `slots`.
 
     Raises:
         RegistryError: it is missing or damaged.
@@ -91,6 +92,8 @@ def load(state: Path, model: str, version: str, slots: Slots, silence: float = 6
     found = versions.load(state, model, version)
     if found.manifest.task in LANGUAGE_TASKS:
         return LanguageVersion.load(state, found, silence)
+    if found.manifest.task == "retrieval":
+        return RetrievalVersion.load(state, found, silence)
     if found.manifest.task == "prompt":
         return PromptVersion.load(found, slots)
     found.verify()

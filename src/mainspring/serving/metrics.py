@@ -21,6 +21,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from mainspring.serving.language_metrics import LanguageMetrics
+from mainspring.serving.retrieval.metrics import RetrievalMetrics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -108,6 +109,7 @@ class Metrics:
             multiprocess_mode="livemax",
         )
         self.language = LanguageMetrics(self.registry)
+        self.retrieval = RetrievalMetrics(self.registry)
         self._seconds: dict[tuple[str, str, int], Histogram] = {}
         self._rows: dict[tuple[str, str], Counter] = {}
         self._several = "PROMETHEUS_MULTIPROC_DIR" in os.environ

@@ -5,9 +5,12 @@ So `/docs` shows, for every model, the very fields that it takes, with their uni
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pydantic import BaseModel
 
 from mainspring.runtimes.record_schemas import Json, record_schema
+from mainspring.serving.feedback import target_of
 from mainspring.serving.json_schemas import (
     BUSINESS_KEY,
     answer_schema,
@@ -20,6 +23,8 @@ from mainspring.serving.live import LiveVersion
 from mainspring.serving.loading import LoadedVersion
 from mainspring.serving.openai.schemas import openai_operations
 from mainspring.serving.programs import PromptVersion
+from mainspring.serving.retrieval.schemas import Operation, ask_operation, search_operation
+from mainspring.serving.retrieval.version import RetrievalVersion
 from mainspring.spec import ServingSpec
 
 
@@ -129,11 +134,34 @@ def describe(base: Json, live: list[LiveVersion], limits: ServingSpec) -> Json:
             operation["parameters"] = [_KEY_HEADER]
             paths[path] = {"post": operation}
             schemas |= components
+    for path, operation, components in _retrieval_operations(live):
+        refused = {400: "The body is not JSON.", 422: "A field is not what it can be; the place is named."}
+        operation["responses"] |= _errors("Error", refused, _EVERYWHERE, _PREDICTING)
+        operation["responses"]["200"]["headers"] = _HEADERS
+        operation["parameters"] = [_KEY_HEADER]
+        paths[path] = {"post": operation}
+        schemas |= components
+    for documents in filter(_of_documents, live):
+        paths[f"/models/{documents.model}/feedback"] = {"post": _feedback(documents, limits)}
     schemes = {
         "key": {"type": "http", "scheme": "bearer"},
         "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     }
     return {**base, "paths": paths, "components": {"schemas": schemas, "securitySchemes": schemes}}
+
+
+def _of_documents(loaded: LiveVersion) -> bool:
+    """Whether it is a collection, or answers from one."""
+    return isinstance(loaded, RetrievalVersion) or (
+        isinstance(loaded, LanguageVersion) and loaded.knowledge is not None
+    )
+
+
+def _retrieval_operations(live: list[LiveVersion]) -> Iterator[Operation]:
+    for loaded in filter(_of_documents, live):
+        if isinstance(loaded, RetrievalVersion):
+            yield search_operation(loaded.model, loaded.name)
+        yield ask_operation(loaded.model, loaded.name)
 
 
 def _without_422(item: Json) -> Json:
@@ -214,8 +242,8 @@ def _predict(loaded: LoadedVersion | PromptVersion, record: str, answer: str, li
     }
 
 
-def _feedback(loaded: LoadedVersion | PromptVersion, limits: ServingSpec) -> Json:
-    schema = loaded.manifest.schema
+def _feedback(loaded: LiveVersion, limits: ServingSpec) -> Json:
+    target = target_of(loaded.manifest)
     counts = ("accepted", "late", "unknown")
     answered: Json = {
         "type": "object",
@@ -231,10 +259,10 @@ def _feedback(loaded: LoadedVersion | PromptVersion, limits: ServingSpec) -> Jso
     return {
         "tags": ["predict"],
         "operationId": f"feedback_{loaded.model}",
-        "summary": f"Tell what {schema.target.name} really was, for earlier predictions of {loaded.model}",
+        "summary": f"Tell what {target.name} really was, for earlier predictions of {loaded.model}",
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": feedback_schema(schema, limits.max_rows)}},
+            "content": {"application/json": {"schema": feedback_schema(target, limits.max_rows)}},
         },
         "responses": {
             "200": {"description": "The labels are stored.", "content": content},

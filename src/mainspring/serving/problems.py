@@ -97,9 +97,14 @@ def reply(problem: Problem, path: str) -> Reply:
         content = openai_error(problem)
     else:
         status = problem.status
-        error = {"code": CODES.get(status, "error"), "message": problem.message}
-        content = {"error": error if problem.place is None else {**error, "place": problem.place}}
+        content = own_error(problem)
     return Reply(status, msgspec.json.encode(content), headers=problem.headers)
+
+
+def own_error(problem: Problem) -> dict[str, object]:
+    """The problem as we write errors ourselves, also in the middle of a stream."""
+    error = {"code": CODES.get(problem.status, "error"), "message": problem.message}
+    return {"error": error if problem.place is None else {**error, "place": problem.place}}
 
 
 def openai_error(problem: Problem) -> dict[str, object]:

@@ -119,6 +119,11 @@ class Project(Strict):
         """The models that learn from rows, and are asked with rows: of tables, and prompt programs."""
         return {name: model for name, model in self.models.items() if isinstance(model, DataSpec)}
 
+    @property
+    def watched(self) -> dict[str, ModelSpec]:
+        """The models whose live traffic is compared with that of their fit: those of rows, and of documents."""
+        return {name: model for name, model in self.models.items() if isinstance(model, DataSpec | RetrievalSpec)}
+
     def table(self, name: str) -> TabularSpec:
         """The model of a table called `name`; SpecError if there is none, or if it is of another kind."""
         found = self.model(name)

@@ -2,11 +2,14 @@
 
 A question with a known place is asked twice, the second time with its own document or section left out: what is found
 then is the nearest that is no answer, which is what an assistant must learn to keep silent about. Questions of another
-domain may be added. The threshold is the lowest at which wrongly given answers are rare: from the highest on down, each
-is tested by the bound of Clopper and Pearson (1934) on the share of answered questions that have no answer, and after
-the first that passes the first that fails ends it. That is fixed-sequence testing (Angelopoulos et al., 2021, "Learn
-then Test") but for where it begins, which is seen in the data: the bound is nominal, and holds for this mixture of
-questions alone.
+domain may be added.
+
+The threshold is the one that tells best: where the shares of right decisions on both kinds of questions add up to most
+(Youden, 1950). Or, with a `target`, it is the lowest at which wrongly given answers are rare: from the highest on down,
+each is tested by the bound of Clopper and Pearson (1934) on the share of answered questions that have no answer, and
+after the first that passes the first that fails ends it. That is fixed-sequence testing (Angelopoulos et al., 2021,
+"Learn then Test") but for where it begins, which is seen in the data: the bound is nominal, and holds for this mixture
+of questions alone.
 """
 
 from __future__ import annotations
@@ -31,8 +34,8 @@ class Calibrated:
     """The rule, and what it does to the questions that it was calibrated with.
 
     `error` is the share of answered questions that have no answer, `bound` the most that it is, by `confidence`;
-    `answered` is the share of the answerable questions that are answered. `kept`: whether the bound is as asked for;
-    where no threshold keeps it, the rule has the one whose bound is the least.
+    `answered` is the share of the answerable questions that are answered. `kept`: whether the bound is as asked for, if
+    one was; where no threshold keeps it, the rule has the one whose bound is the least.
     """
 
     rule: Answerability
@@ -43,15 +46,15 @@ class Calibrated:
 
 
 def fit_answerability(
-    found: Sequence[Sequence[Found]], holds: np.ndarray, *, target: float = 0.1, confidence: float = 0.95
+    found: Sequence[Sequence[Found]], holds: np.ndarray, *, target: float | None = None, confidence: float = 0.95
 ) -> Calibrated:
     """The rule for questions of this mixture.
 
     Args:
         found: what was found for each question, best first. Those with nothing are never answered, and left out here.
         holds: (n,) bool: whether the answer is among it.
-        target: the most of the answered questions that may have no answer.
-        confidence: that this is so.
+        target: the most of the answered questions that may have no answer; None weighs both mistakes alike.
+        confidence: of the bound on that.
 
     Raises:
         DataError: there are fewer than ten questions with answers, or without.
@@ -66,7 +69,10 @@ def fit_answerability(
     values = np.stack([features(found[at]) for at in having])
     weights, bias = logistic(values, truth)
     probabilities = 1 / (1 + np.exp(-(values @ weights + bias)))
-    threshold, error, bound, kept = choose_threshold(probabilities, truth, target, confidence)
+    if target is None:
+        threshold, error, bound, kept = best_threshold(probabilities, truth, confidence)
+    else:
+        threshold, error, bound, kept = choose_threshold(probabilities, truth, target, confidence)
     first, second, third, fourth = map(float, weights)
     assert len(FEATURES) == len(weights)
     return Calibrated(
@@ -94,6 +100,17 @@ def logistic(values: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, float]:
             break
     weights = beta[:-1] / spread
     return weights, float(beta[-1] - weights @ mean)
+
+
+def best_threshold(probabilities: np.ndarray, truth: np.ndarray, confidence: float) -> tuple[float, float, float, bool]:
+    """Where right decisions on both kinds add up to most, halfway to the next lower one; as `choose_threshold`."""
+    ladder = np.unique(probabilities)
+    gained = [(probabilities[truth] >= one).mean() - (probabilities[~truth] >= one).mean() for one in ladder]
+    at = int(np.argmax(gained))
+    answered = probabilities >= ladder[at]
+    trials, wrong = int(answered.sum()), int((answered & ~truth).sum())
+    bound = clopper_pearson(wrong, trials, 2 * confidence - 1)[1]
+    return float(ladder[max(0, at - 1) : at + 1].mean()), wrong / trials, bound, True
 
 
 def choose_threshold(

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mainspring.errors import ParityError, WeightsError, require
+from mainspring.tasks.bert import read_bert, states
+from mainspring.tasks.bert_graph import write_graph
 
 FILE_NAME = "model.onnx"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -35,10 +38,30 @@ _OPSET = 18
 def export_encoder(folder: Path, target: Path) -> None:
     """Write the encoder in `folder` to the new folder `target`: its graph, and the settings and tokenizer beside it.
 
+    BERT models are written from their weights; for others PyTorch and transformers are needed.
+
     Raises:
         WeightsError: there is no encoder in `folder`, or one that takes other inputs.
         ParityError: the graph does not compute what the encoder does.
+        MissingExtraError: PyTorch is needed, and not installed.
     """
+    target.mkdir(parents=True, exist_ok=True)
+    for name in _COPIED:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, target / name)
+    for settings in folder.glob("*_Pooling/config.json"):
+        (target / settings.parent.name).mkdir(exist_ok=True)
+        shutil.copyfile(settings, target / settings.parent.name / settings.name)
+    bert = read_bert(folder)
+    if bert is None:
+        _trace(folder, target / FILE_NAME)
+        return
+    write_graph(bert, target / FILE_NAME, INPUTS, OUTPUT)
+    _prove(target / FILE_NAME, bert.vocabulary, lambda example: states(bert, *(example[name] for name in INPUTS)))
+
+
+def _trace(folder: Path, path: Path) -> None:
+    """By PyTorch's exporter."""
     torch = require("torch", "encoder")
     transformers = require("transformers", "encoder")
     try:
@@ -47,13 +70,6 @@ def export_encoder(folder: Path, target: Path) -> None:
         ).eval()
     except (OSError, ValueError) as error:
         raise WeightsError(f"{folder} holds no encoder that transformers reads: {error}") from None
-    target.mkdir(parents=True, exist_ok=True)
-    for name in _COPIED:
-        if (folder / name).is_file():
-            shutil.copyfile(folder / name, target / name)
-    for settings in folder.glob("*_Pooling/config.json"):
-        (target / settings.parent.name).mkdir(exist_ok=True)
-        shutil.copyfile(settings, target / settings.parent.name / settings.name)
     example = _example(model.config.vocab_size, (2, 9))
     dynamic = {name: {0: "n", 1: "t"} for name in (*INPUTS, OUTPUT)}
     with warnings.catch_warnings(), torch.inference_mode():
@@ -63,7 +79,7 @@ def export_encoder(folder: Path, target: Path) -> None:
             torch.onnx.export(
                 _hidden_state(model),
                 tuple(torch.from_numpy(example[name]) for name in INPUTS),
-                str(target / FILE_NAME),
+                str(path),
                 input_names=list(INPUTS),
                 output_names=[OUTPUT],
                 dynamic_axes=dynamic,
@@ -72,7 +88,13 @@ def export_encoder(folder: Path, target: Path) -> None:
             )
         except TypeError as error:
             raise WeightsError(f"the encoder in {folder} does not take {', '.join(INPUTS)}: {error}") from None
-    _prove(model, target / FILE_NAME)
+
+    def asked(inputs: dict[str, np.ndarray]) -> np.ndarray:
+        with torch.inference_mode():
+            tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
+            return model(**tensors).last_hidden_state.numpy()
+
+    _prove(path, model.config.vocab_size, asked)
 
 
 def _hidden_state(model: Any) -> Any:
@@ -92,16 +114,13 @@ def _hidden_state(model: Any) -> Any:
     return HiddenState().eval()
 
 
-def _prove(model: object, graph: Path) -> None:
+def _prove(graph: Path, vocabulary: int, encoder: Callable[[dict[str, np.ndarray]], np.ndarray]) -> None:
     """Compare the graph with the encoder, at another shape than it was made with, and with padding."""
     import onnxruntime as ort
-    import torch
 
     session = ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    example = _example(model.config.vocab_size, (3, 17))  # type: ignore[attr-defined]
-    with torch.inference_mode():
-        tensors = {name: torch.from_numpy(value) for name, value in example.items()}
-        wanted = model(**tensors).last_hidden_state.numpy()  # type: ignore[operator]
+    example = _example(vocabulary, (3, 17))
+    wanted = encoder(example)
     [found] = session.run([OUTPUT], example)
     real = example["attention_mask"] == 1
     worst = float(np.abs(found - wanted)[real].max())

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from mainspring.errors import ParityError, RuntimeLoadError, WeightsError
+from mainspring.errors import ContextError, ParityError, RuntimeLoadError, WeightsError
 from mainspring.evaluation.language import LEAST_COSINE, LIMITS, LanguageParity, compare, parity_texts
 from mainspring.registry.versions import Golden
 from mainspring.runtimes.language.chat_template import ChatTemplate
@@ -343,9 +343,9 @@ def build_encoder(weights: Weights, staged: Path, *, say: Say) -> Built:
         raise WeightsError(f"{weights.name} is a {weights.kind} file: an embedding model is a Hugging Face folder")
     say(f"exporting {weights.name} as an ONNX graph")
     export_encoder(weights.path, staged)
-    texts = [" ".join(text.split()[:_EMBEDDED_WORDS]) for text in parity_texts().texts]
     exact, served = (load_embedding(staged, properties=each) for each in ({"exact": True}, {}))
-    expected, found = (asyncio.run(_vectors(engine, texts)) for engine in (exact, served))
+    texts, expected = asyncio.run(_texts_and_vectors(exact, [text.split() for text in parity_texts().texts]))
+    found = asyncio.run(_vectors(served, texts))
     cosines = (expected * found).sum(-1)
     if not LEAST_COSINE.allows(cosines.min()):
         raise ParityError(f"the engine's vectors differ from 32-bit ones: cosine {cosines.min():.5f} at the least")
@@ -368,6 +368,22 @@ def build_encoder(weights: Weights, staged: Path, *, say: Say) -> Built:
             "cosines": cosines.tolist(),
         },
     )
+
+
+async def _texts_and_vectors(engine: EmbeddingEngine, texts: list[list[str]]) -> tuple[list[str], np.ndarray]:
+    """The beginnings of texts, given as words, of which the longest is one that the model takes; and their vectors."""
+    most = _EMBEDDED_WORDS
+    while True:
+        some = [" ".join(words[:most]) for words in texts]
+        try:
+            vectors, _ = await engine.embed(some)
+        except ContextError:
+            if most == 1:
+                raise
+            most //= 2
+            continue
+        await engine.close()
+        return some, vectors
 
 
 async def _vectors(engine: EmbeddingEngine, texts: list[str]) -> np.ndarray:

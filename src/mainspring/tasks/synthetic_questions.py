@@ -89,7 +89,7 @@ async def write_questions(
             if reason or found[0].casefold() in kept:
                 dropped[reason or "asked before"] += 1
             elif len(kept) < number:
-                kept[found[0].casefold()] = Written(found[0], _place(passage))
+                kept[found[0].casefold()] = Written(found[0], passage.address)
         if tell:
             tell(len(kept))
     return Synthetic(list(kept.values()), dict(dropped))
@@ -132,7 +132,3 @@ async def _not_found(search: Search, question: str, passage: Passage) -> str:
         return f"cannot be searched for: {error}"
     places = {(one.passage.source, one.passage.path) for one in searched.found}
     return "" if (passage.source, passage.path) in places else "not found again"
-
-
-def _place(passage: Passage) -> str:
-    return f"{passage.source}#{passage.anchor}" if passage.anchor else passage.source

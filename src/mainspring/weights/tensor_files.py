@@ -23,8 +23,8 @@ from mainspring.weights.json_files import json_object
 
 INDEX = "model.safetensors.index.json"
 MOST_HEADER_BYTES = 100_000_000  # the library's own limit
-# The type in the file: how its bytes are read. BF16 is the upper half of float32.
-_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+# The type in the file: how its bytes are read. BF16 is the upper half of float32. I64 is of buffers such as positions.
+_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8"}
 
 
 @dataclass(frozen=True)

@@ -189,6 +189,17 @@ def test_stop_and_length_hold_for_quotes():
     assert "55 x" not in stopped
 
 
+def test_a_model_that_does_not_end_is_ended():
+    says = Says("A cabin bag may weigh 8 kg [1]. " * 500)
+    text, last, _, _ = answer(KnowledgeEngine(says, WordSearch(handbook()), Answering()))
+    assert text == "A cabin bag may weigh 8 kg. [1]"
+    assert says.pieces < 100
+    assert says.requests[0].sampling.max_tokens == Answering().tokens  # what has no sentences ends there
+    answer(KnowledgeEngine(says, WordSearch(handbook()), Answering()), asked(max_tokens=7))
+    assert says.requests[1].sampling.max_tokens == 7
+    assert last.finish == "stop"
+
+
 def test_closing_it_closes_the_model():
     says = Says("A cabin bag may weigh 8 kg [1]. " + "It must not be larger than 55 x 40 x 23 cm. " * 50)
 

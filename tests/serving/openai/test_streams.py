@@ -90,7 +90,7 @@ def test_an_engine_that_is_killed_ends_its_streams_and_comes_back(start_language
 
 
 def test_a_silent_engine_is_given_up_and_proxies_are_kept_awake(start_languages, monkeypatch):
-    monkeypatch.setattr(asking, "_QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(asking, "QUIET_SECONDS", 0.1)
     served = start_languages('generation_timeout = "500ms"')
     with streaming(served, "slowly 0.3 one two") as (answer, lines):
         found = [line for line in lines if line]

@@ -30,6 +30,18 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The headings in one line, and the text below it."""
         return f"{' > '.join(self.path)}\n{self.text}" if self.path else self.text
 
+    @property
+    def address(self) -> str:
+        """As a link has it: `fares.md#refunds`, or `fares.pdf#page=3` (RFC 8118)."""
+        fragment = f"page={self.page}" if self.page is not None else self.anchor
+        return f"{self.source}#{fragment}" if fragment else self.source
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for people: `fares.pdf, Fares > Refunds, page 3`."""
+        page = f"page {self.page}" if self.page is not None else ""
+        return ", ".join(part for part in (self.source, " > ".join(self.path), page) if part)
+
     def id(self, embedder: str) -> str:
         """The sha256 of text, place and `embedder` (an identity's digest): equal ids have equal vectors."""
         parts = (embedder, self.source, str(self.begin), str(self.end), self.indexed)

@@ -43,7 +43,10 @@ class Answer:
         claimed = [int(number) - 1 for mark in _MARKS.findall(sentence) for number in re.findall(r"\d+", mark)]
         bare = _MARKS.sub("", sentence).strip()
         words = tuple(token.form for token in tokens(bare) if token.kind != "pause")
-        if not words or words in self._said:
+        if not words:
+            return ""
+        if words in self._said:
+            self.removed_in_a_row += 1  # a small model that begins to repeat itself does not end by itself
             return ""
         self._said.add(words)
         support = self._support(bare, [at for at in dict.fromkeys(claimed) if 0 <= at < len(self._evidence.passages)])

@@ -167,11 +167,14 @@ class KnowledgeEngine:
     async def _written(self, now: _UnderWay) -> AsyncGenerator[Delta, None]:
         """What the model writes, as far as it is supported."""
         settings, sampling = self._settings, now.request.sampling
-        layout = await lay_out(self._engine, settings, now.said, now.searched.found, sampling.max_tokens)
+        most = sampling.max_tokens or settings.tokens
+        layout = await lay_out(self._engine, settings, now.said, now.searched.found, most)
         now.lay_out(layout, marks=settings.unsupported == "marked")
         assert now.answer is not None
         growing = Sentences()
-        asked = msgspec.structs.replace(now.request, messages=layout.messages)
+        # Without a bound a model that has lost itself goes on to the end of its context.
+        sampling = msgspec.structs.replace(sampling, max_tokens=most)
+        asked = msgspec.structs.replace(now.request, messages=layout.messages, sampling=sampling)
         async with aclosing(cast(Any, self._engine.generate(asked))) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Usage):

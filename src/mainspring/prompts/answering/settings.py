@@ -15,8 +15,9 @@ class Answering(msgspec.Struct, frozen=True, kw_only=True):
     `answers`: "written" by the language model and checked, or "quoted": the passages' own sentences. `passages` is how
     many are asked for. `prompt` is the text that says who the assistant is. `abstention` is what it says where the
     passages don't hold the answer. `unsupported` is what becomes of a sentence that no passage supports: it is removed,
-    or marked. `patience` is after how many such sentences in a row no more is asked of the model. `sentences` is how
-    many are quoted at most. `rewrite` has the language model make a follow-up question stand alone, too.
+    or marked. `patience` is after how many such sentences in a row, or such as were said before, no more is asked of
+    the model, and `tokens` the most that it writes unless the request says how many. `sentences` is how many are quoted
+    at most. `rewrite` has the language model make a follow-up question stand alone, too.
     """
 
     answers: Literal["written", "quoted"] = "written"
@@ -25,5 +26,6 @@ class Answering(msgspec.Struct, frozen=True, kw_only=True):
     abstention: str = ABSTENTION
     unsupported: Literal["removed", "marked"] = "removed"
     patience: int = 3
+    tokens: int = 256
     sentences: int = 3
     rewrite: bool = False

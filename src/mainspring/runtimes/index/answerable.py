@@ -17,7 +17,7 @@ import numpy as np
 from mainspring.runtimes.index.found import Found
 
 FEATURES = ("dense", "sparse", "ahead", "agreement")
-_FIRST = 5  # passages that are looked at
+LOOKED_AT = 5  # passages
 
 
 class Answerability(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,15 +34,9 @@ class Answerability(msgspec.Struct, frozen=True, kw_only=True):
         return 1 / (1 + math.exp(-float(features(found) @ np.array(self.weights) + self.bias)))
 
 
-# Fitted by `benchmarks/answering.py --only abstention` with MiniLM's vectors on Python's documentation: 174 questions
-# of its FAQ, as many without an answer (87 of them with their section left out, 87 of Perl's FAQ). Of those that it
-# answers there, 34 % have no answer (at most 40 %, by 95 %); of those with one it answers 81 %.
-DEFAULT = Answerability(weights=(7.34, 0.99, 9.94, 1.0), bias=-6.19, threshold=0.48)
-
-
 def features(found: Sequence[Found]) -> np.ndarray:
     """(4,): those of one question's passages, best first, one at least."""
-    first = found[:_FIRST]
+    first = found[:LOOKED_AT]
     dense = np.array([one.dense for one in first])
     sparse = np.array([one.sparse for one in first])
     score = np.array([one.score for one in first])

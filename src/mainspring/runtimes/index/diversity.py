@@ -23,7 +23,7 @@ def maximal_marginal_relevance(scores: np.ndarray, vectors: np.ndarray, k: int, 
     while len(chosen) < min(k, len(scores)):
         value = np.where(left, (1 - diversity) * scores - diversity * nearest, -np.inf)
         best = int(np.argmax(value))  # of equal ones the first
-        like = vectors @ vectors[best]
+        like = np.einsum("ij,j->i", vectors, vectors[best])
         nearest = np.maximum(nearest, like) if chosen else like
         left[best] = False
         chosen.append(best)

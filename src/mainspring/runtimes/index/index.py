@@ -144,6 +144,11 @@ class Index:
         """What stands in the document at the passage's place."""
         return self._texts.text(passage.source)[passage.begin : passage.end]
 
+    def idf(self, word: str) -> float:
+        """How rare a word is in the passages: the idf of the rarest of its terms; 0 of what is no word."""
+        terms, _ = self._analyzer.numbers(word)
+        return float(self._words.idf(terms).max(initial=0.0))
+
     def vectors(self, passages: Sequence[Passage]) -> tuple[np.ndarray, np.ndarray]:
         """The vectors of passages whose text is here, wherever it stands: an embedder sees no more of them.
 

@@ -46,13 +46,13 @@ class Postings:
         return scores
 
     def scores_of(self, question: Sparse, chosen: np.ndarray) -> np.ndarray:
-        """(m,) float32: the inner product with the (m,) `chosen` rows."""
-        scores = np.zeros(len(chosen), np.float32)
+        """(m,) float64: the inner product with the (m,) `chosen` rows."""
+        scores = np.zeros(len(chosen))
         for begin, end, weight in self._found(question):
             rows = self._rows[begin:end]
             places = np.minimum(np.searchsorted(rows, chosen), len(rows) - 1)
             there = rows[places] == chosen
-            scores[there] += weight * self._weights[begin:end][places[there]]
+            scores[there] += np.float64(weight) * self._weights[begin:end][places[there]]
         return scores
 
     def _found(self, question: Sparse) -> list[tuple[int, int, np.float32]]:

@@ -5,13 +5,13 @@ written: tuning sets weights in it, before the version is published.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from mainspring.errors import RuntimeLoadError
 from mainspring.files import write_atomically
 from mainspring.runtimes.index.analyzer import VERSION as ANALYZER
+from mainspring.runtimes.index.answerable import Answerability
 from mainspring.runtimes.index.columns import REMEDY
 from mainspring.runtimes.index.identity import Embedder
 from mainspring.runtimes.index.stores.settings import StoreSettings
@@ -48,7 +48,7 @@ class IndexSettings(msgspec.Struct, frozen=True, kw_only=True):
     dense_weight: float = 0.7
     diversity: float = 0.0
     rerank: str = "off"
-    answerable: dict[str, Any] | None = None
+    answerable: Answerability | None = None
 
 
 def write_settings(folder: Path, settings: IndexSettings) -> None:

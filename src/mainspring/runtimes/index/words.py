@@ -44,15 +44,24 @@ class Words:
         good as one that has all words of another question. Without them its "the" would be the whole question, and
         count for as much against the vectors. It changes no order among passages by words alone.
         """
-        places = np.searchsorted(self._terms, terms)
-        known = places < len(self._terms)
-        known[known] = self._terms[places[known]] == terms[known]
-        frequencies = np.zeros(len(terms), np.float64)
-        frequencies[known] = self._frequencies[places[known]]
+        frequencies = self._frequencies_of(terms)
         weights = counts * idf(frequencies, self._count)
         if total := weights.sum():
             weights /= total
+        known = frequencies > 0
         return Sparse(terms[known], weights[known].astype(np.float32))
+
+    def idf(self, terms: np.ndarray) -> np.ndarray:
+        """float64: the inverse document frequency of these terms, (n,) uint32."""
+        return idf(self._frequencies_of(terms), self._count)
+
+    def _frequencies_of(self, terms: np.ndarray) -> np.ndarray:
+        places = np.searchsorted(self._terms, terms)
+        known = places < len(self._terms)
+        known[known] = self._terms[places[known]] == terms[known]
+        frequencies = np.zeros(len(terms), np.int64)
+        frequencies[known] = self._frequencies[places[known]]
+        return frequencies
 
 
 def idf(frequencies: np.ndarray, count: int) -> np.ndarray:

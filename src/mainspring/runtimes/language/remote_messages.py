@@ -6,6 +6,7 @@ server make of it: what they leave out is taken for absent, what they add is not
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from mainspring.errors import EngineGoneError, UnsupportedError
 from mainspring.runtimes.language.protocol import (
     Capabilities,
     Chosen,
+    Citation,
     Delta,
     Finish,
     Generate,
@@ -130,6 +132,7 @@ class _Call(msgspec.Struct):
 class _Said(msgspec.Struct):
     content: str | None = None
     tool_calls: list[_Call] | None = None
+    annotations: Any = None  # of an assistant with knowledge; others put anything there
 
 
 class _Choice(msgspec.Struct):
@@ -221,10 +224,29 @@ def _delta(choice: _Choice) -> Delta | None:
     )
     logprobs = _logprobs(choice.logprobs) if choice.logprobs else ()
     finish = None if choice.finish_reason is None else _FINISHES.get(choice.finish_reason, "stop")
-    if not (text or calls or logprobs or finish):
+    citations = _citations(said.annotations)
+    if not (text or calls or logprobs or finish or citations):
         return None  # the first event names the role only
     tokens = len(logprobs) or int(bool(text or calls))
-    return Delta(index=choice.index, text=text, tokens=tokens, logprobs=logprobs, tool_calls=calls, finish=finish)
+    return Delta(
+        index=choice.index,
+        text=text,
+        tokens=tokens,
+        logprobs=logprobs,
+        tool_calls=calls,
+        finish=finish,
+        citations=citations,
+    )
+
+
+def _citations(annotations: Any) -> tuple[Citation, ...]:
+    """Those of another gateway, which names the passages; what others annotate has no place in a document."""
+    found = []
+    for one in annotations if isinstance(annotations, list) else ():
+        if isinstance(one, dict) and "passage" in one:
+            with contextlib.suppress(msgspec.ValidationError):
+                found.append(msgspec.convert(one["passage"], Citation))
+    return tuple(found)
 
 
 def _logprobs(found: _Logprobs) -> tuple[Chosen, ...]:

@@ -1,4 +1,5 @@
-"""Follows desired state: an engine for each version of a language model that takes traffic, or is a shadow.
+"""Follows desired state: an engine for each version of a language model that takes traffic, or is a shadow. That of an
+index is its embedder.
 
 What is no longer wanted is stopped when no gateway is connected to it any more: one that cannot bring the next version
 live goes on with the last, and a stream that has begun is answered to its end. Engines load one after the other, so
@@ -20,7 +21,7 @@ from mainspring.runtimes.language.process import EngineProcess
 from mainspring.runtimes.language.sockets import socket_path
 from mainspring.serving.engines import commands, status
 from mainspring.serving.engines.status import EngineStatus
-from mainspring.serving.language import LANGUAGE_TASKS
+from mainspring.serving.language import ENGINE_TASKS
 from mainspring.serving.watching import WatchedFile
 
 _LOOK_SECONDS = 0.25
@@ -75,18 +76,18 @@ class EngineRoom:
         except OSError as error:
             self._complain(f"the engines stay as they are: {error}")
             return
-        self._wanted = {key for key in _routed(state) if self._is_language(*key)}
+        self._wanted = {key for key in _routed(state) if self._has_engine(*key)}
         for key in self._wanted - set(self._kept):
             self._kept[key] = self._keep(*key)
         self._write()
 
-    def _is_language(self, model: str, version: str) -> bool:
+    def _has_engine(self, model: str, version: str) -> bool:
         try:
             task = versions.load(self._state, model, version).manifest.task
         except (RegistryError, OSError) as error:
             self._complain(f"{model} has no engine: {error}")
             return False
-        return task in LANGUAGE_TASKS
+        return task in ENGINE_TASKS
 
     def _complain(self, line: str) -> None:
         """Say it, once, and try again after a while."""

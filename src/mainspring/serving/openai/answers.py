@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable
 from typing import Literal
+from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from mainspring.runtimes.language.protocol import Chosen, Likely, Usage
+from mainspring.runtimes.language.protocol import Chosen, Citation, Likely, Usage
 
+_URL_CHARACTERS = "/:?#[]@!$&'()*+,;=%-._~"  # an address is left as it is
 _LEAST = -9999.0  # what OpenAI's API gives for a logarithm of nothing, which JSON cannot write
 
 
@@ -131,13 +133,44 @@ class CallDelta(msgspec.Struct, frozen=True):
     type: Literal["function"] | UnsetType = UNSET
 
 
+class UrlCitation(msgspec.Struct, frozen=True):
+    """What the answer says at `[start_index, end_index)`, in characters, stands at `url`: an address, or the path of a
+    document in the project; after # the nearest heading.
+    """
+
+    start_index: int
+    end_index: int
+    url: str
+    title: str
+
+
+class Annotation(msgspec.Struct, frozen=True):
+    """A citation of the answer. Of the kinds of annotations, this is the one that OpenAI's API has in chats.
+
+    `passage` is not OpenAI's: it has the place in the document, and what stands there.
+    """
+
+    url_citation: UrlCitation
+    passage: Citation
+    type: Literal["url_citation"] = "url_citation"
+
+    @classmethod
+    def of(cls, citation: Citation) -> Annotation:
+        """As an assistant with knowledge gave it."""
+        url = quote(citation.source, safe=_URL_CHARACTERS)
+        if citation.anchor and "#" not in citation.source:
+            url += f"#{quote(citation.anchor)}"
+        return cls(UrlCitation(citation.begin, citation.end, url, citation.title), citation)
+
+
 class ChatMessage(msgspec.Struct, frozen=True):
-    """What the model says."""
+    """What the model says. `annotations` are there where it answers from documents."""
 
     content: str | None
     role: Literal["assistant"] = "assistant"
     refusal: None = None
     tool_calls: list[Call] | UnsetType = UNSET
+    annotations: list[Annotation] | UnsetType = UNSET
 
 
 class ChatChoice(msgspec.Struct, frozen=True):
@@ -163,12 +196,13 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatDelta(msgspec.Struct, frozen=True):
-    """What a chunk adds to an answer."""
+    """What a chunk adds to an answer. `annotations` come with the last, all of them."""
 
     role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType | None = UNSET
     refusal: UnsetType | None = UNSET
     tool_calls: list[CallDelta] | UnsetType = UNSET
+    annotations: list[Annotation] | UnsetType = UNSET
 
 
 class ChatChunkChoice(msgspec.Struct, frozen=True):

@@ -18,13 +18,9 @@ from mainspring.serving.openai.attending import Asked, Attended, Attending
 from mainspring.serving.openai.exchanges import Exchange
 from mainspring.serving.openai.generation import Answer, pieces
 from mainspring.serving.problems import Problem, openai_error
+from mainspring.serving.retrieval.metrics import RetrievalMetrics
+from mainspring.serving.streams import COMMENT, DONE, EVENT_STREAM, QUIET_SECONDS, STREAM_HEADERS, event
 
-# After so long without a piece a stream begins, or goes on, with a comment: proxies cut what is silent for a minute.
-_QUIET_SECONDS = 10.0
-_COMMENT = b": the model is at work\n\n"
-_DONE = b"data: [DONE]\n\n"
-_EVENT_STREAM = b"text/event-stream; charset=utf-8"
-_STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 _encode = msgspec.json.Encoder().encode
 
 
@@ -85,8 +81,9 @@ class _Run:
 class Asking:
     """Answers the requests of both endpoints."""
 
-    def __init__(self, attending: Attending) -> None:
+    def __init__(self, attending: Attending, metrics: RetrievalMetrics) -> None:
         self._attending = attending
+        self._metrics = metrics
 
     async def __call__(
         self, request: Request, asked: AskedToGenerate, generates: list[Generate], form: type[Form]
@@ -106,8 +103,8 @@ class Asking:
         events = self._events(request, asked, generates, form)
         async with request.unless_gone():
             first = await anext(events)
-        headers = (*prediction_headers(request), *_STREAM_HEADERS)
-        return StreamedReply(first, events, _failure, _EVENT_STREAM, headers)
+        headers = (*prediction_headers(request), *STREAM_HEADERS)
+        return StreamedReply(first, events, _failure, EVENT_STREAM, headers)
 
     async def _whole(
         self, request: Request, asked: AskedToGenerate, generates: list[Generate], form: type[Form]
@@ -127,15 +124,15 @@ class Asking:
             run = _begin(attended, asked, generates, form)
             async with aclosing(self._deltas(run)) as batches:
                 async for batch in batches:
-                    events = [_event(chunk) for index, delta in batch for chunk in run.form.chunks(index, delta)]
-                    yield b"".join(events) or _COMMENT
+                    events = [event(chunk) for index, delta in batch for chunk in run.form.chunks(index, delta)]
+                    yield b"".join(events) or COMMENT
             self._note(run)
-            yield (_event(run.form.last(run.usage)) if asked.include_usage else b"") + _DONE
+            yield (event(run.form.last(run.usage)) if asked.include_usage else b"") + DONE
 
     async def _deltas(self, run: _Run) -> AsyncGenerator[list[tuple[int, Delta]], None]:
         """What the engine says, and to which of the answers it belongs; an empty list where it is quiet."""
         count, watch = run.generates[0].sampling.n, run.attended.watch
-        found = pieces(run.attended.engine, run.generates, silence=self._attending.silence, quiet=_QUIET_SECONDS)
+        found = pieces(run.attended.engine, run.generates, silence=self._attending.silence, quiet=QUIET_SECONDS)
         async with aclosing(found):
             async for batch in found:
                 deltas = []
@@ -153,6 +150,8 @@ class Asking:
 
     def _note(self, run: _Run) -> None:
         attended = run.attended
+        for answered in filter(None, (answer.answered for answer in run.answers)):
+            self._metrics.answered(attended.loaded.model, attended.loaded.name, answered.abstained)
         self._attending.note(
             Exchange.of(attended.request, attended.slot, attended.loaded, run.generates, run.answers, run.usage)
         )
@@ -173,9 +172,5 @@ def _begin(attended: Attended, asked: AskedToGenerate, generates: list[Generate]
     return _Run(attended, generates, form(head, generates, with_usage=asked.include_usage), answers)
 
 
-def _event(content: msgspec.Struct) -> bytes:
-    return b"data: %b\n\n" % _encode(content)
-
-
 def _failure(problem: Problem) -> bytes:
-    return b"data: %b\n\n" % _encode(openai_error(problem))
+    return event(openai_error(problem))

@@ -19,6 +19,7 @@ from mainspring.serving.noting import Traffic, noted
 from mainspring.serving.openai.bodies import refuse
 from mainspring.serving.openai.exchanges import Exchange
 from mainspring.serving.problems import Problem
+from mainspring.serving.retrieval.knowledge import Assistants
 from mainspring.serving.slots import Slot, Slots
 
 Note: TypeAlias = Callable[[Exchange], None]
@@ -43,17 +44,13 @@ class Asked(Protocol):
 
 @dataclass(frozen=True)
 class Attended:
-    """One request, and the version that answers it."""
+    """One request, the version that answers it, and its engine: of a chat model with knowledge, together with that."""
 
     request: Request
     slot: Slot
     loaded: LanguageVersion
     watch: Stopwatch
-
-    @property
-    def engine(self) -> Engine:
-        """What answers."""
-        return self.loaded.engine
+    engine: Engine
 
     @property
     def fingerprint(self) -> str:
@@ -102,15 +99,25 @@ class Attending:
         slots: the models.
         metrics: where times and tokens are counted.
         silence: the longest that an engine may give nothing, in seconds.
+        assistants: chat models with what they answer from.
         note: told each request that was answered; for the prediction log.
         traffic: told each request that is over.
     """
 
-    def __init__(self, slots: Slots, metrics: LanguageMetrics, silence: float, note: Note, traffic: Traffic) -> None:
+    def __init__(
+        self,
+        slots: Slots,
+        metrics: LanguageMetrics,
+        silence: float,
+        assistants: Assistants,
+        note: Note,
+        traffic: Traffic,
+    ) -> None:
         self.silence = silence
         self.note = note
         self._slots = slots
         self._metrics = metrics
+        self._assistants = assistants
         self._traffic = traffic
 
     @contextmanager
@@ -123,7 +130,8 @@ class Attending:
         name, pinned, version = asked.model.partition(":")
         slot = self._slots.find(name)
         request.model = name
-        loaded = slot.lease(version if pinned else None, business_key(request) or asked.caller)
+        key = business_key(request) or asked.caller
+        loaded = slot.lease(version if pinned else None, key)
         try:
             request.version = loaded.name
             if not isinstance(loaded, LanguageVersion):
@@ -131,7 +139,8 @@ class Attending:
             watch = self._metrics.begin(operation, name, loaded.name, request.started)
             parameters = asked.parameters()
             with noted(request, loaded, watch, self._traffic, lambda raised: problem_of(raised, parameters)):
-                yield Attended(request, slot, loaded, watch)
+                with self._assistants.engine(loaded, request, key) as engine:
+                    yield Attended(request, slot, loaded, watch, engine)
                 request.rows = 1
         finally:
             loaded.release()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from mainspring.runtimes.language.protocol import Delta, Generate, Sampling, ToolCall, Usage
+from mainspring.runtimes.language.protocol import Answered, Citation, Delta, Generate, Sampling, ToolCall, Usage
 from mainspring.serving.messages import Reply, Request, StreamedReply
 from mainspring.serving.openai import answers
 from mainspring.serving.openai.answers import Head, TokenUsage
@@ -125,7 +125,8 @@ class ChatForm:
             )
             yield self._chunk(answers.ChatChunkChoice(index, more, logprobs))
         if delta.finish:
-            yield self._chunk(answers.ChatChunkChoice(index, answers.ChatDelta(), None, delta.finish))
+            last = answers.ChatDelta(annotations=_annotations(delta.answered, delta.citations))
+            yield self._chunk(answers.ChatChunkChoice(index, last, None, delta.finish))
 
     def last(self, usage: Usage) -> answers.ChatChunk:
         """The event that says how many tokens it were."""
@@ -149,7 +150,11 @@ class ChatForm:
             answers.Call(call.id, answers.CalledFunction(call.arguments, call.name))
             for _, call in sorted(answer.calls.items())
         ]
-        message = answers.ChatMessage(None if calls and not answer.text else answer.text, tool_calls=calls or UNSET)
+        message = answers.ChatMessage(
+            None if calls and not answer.text else answer.text,
+            tool_calls=calls or UNSET,
+            annotations=_annotations(answer.answered, answer.citations),
+        )
         logprobs = answers.ChatLogprobs.of(answer.chosen) if self._logprobs else None
         return answers.ChatChoice(index, message, answer.finish or "stop", logprobs)
 
@@ -164,6 +169,11 @@ class ChatForm:
             choices=list(choices),
             usage=self._usage,
         )
+
+
+def _annotations(answered: Answered | None, citations: Iterable[Citation]) -> list[answers.Annotation] | UnsetType:
+    """Those of an answer from documents, which may have none; of another they are left out."""
+    return UNSET if answered is None else [answers.Annotation.of(citation) for citation in citations]
 
 
 def _call_delta(piece: ToolCall) -> answers.CallDelta:

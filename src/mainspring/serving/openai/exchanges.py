@@ -20,6 +20,7 @@ from mainspring.serving.language import LanguageVersion
 from mainspring.serving.messages import Request
 from mainspring.serving.openai.generation import Answer
 from mainspring.serving.prediction_log import PredictionLog
+from mainspring.serving.retrieval.rows import answer_columns
 from mainspring.serving.slots import Slot
 
 
@@ -28,7 +29,7 @@ class Exchange:
     """A request that was answered.
 
     `prompt` is a text as it came, or JSON: of the messages, of several texts, of tokens. `answer` is the text, or JSON:
-    of an answer with tool calls, of several answers.
+    of an answer with tool calls, of several answers. `from_documents` is that of a chat model with knowledge.
     """
 
     request: Request
@@ -37,6 +38,7 @@ class Exchange:
     prompt: str
     answer: str
     usage: Usage
+    from_documents: Answer | None = None
 
     @classmethod
     def of(
@@ -50,7 +52,8 @@ class Exchange:
     ) -> Exchange:
         """What was asked of an engine, and what it answered."""
         prompts = [generate.prompt if generate.messages is None else generate.messages for generate in generates]
-        return cls(request, slot, loaded, _text(prompts), _text([_said(answer) for answer in answers]), usage)
+        first = None if loaded.knowledge is None else answers[0]  # the only one: see `KnowledgeEngine`
+        return cls(request, slot, loaded, _text(prompts), _text([_said(answer) for answer in answers]), usage, first)
 
     @classmethod
     def of_texts(
@@ -67,11 +70,13 @@ class Exchange:
     def columns(self) -> Columns:
         """One row: each an array of one value. The prompt's column has the name that it has in the version's schema."""
         usage, schema = self.usage, self.loaded.manifest.schema
+        knowledge = answer_columns(self.from_documents) if self.from_documents else {}
         return {
             schema.features[0].name: np.array([self.prompt], object),
             "answer": np.array([self.answer], object),
             "prompt_tokens": np.array([usage.prompt], np.float64),
             "cached_tokens": np.array([np.nan if usage.cached is None else usage.cached], np.float64),
+            **knowledge,
         }
 
     def write(self, log: PredictionLog) -> None:

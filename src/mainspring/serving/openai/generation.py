@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from mainspring.errors import EngineGoneError
-from mainspring.runtimes.language.protocol import Chosen, Delta, Engine, Finish, Generate, ToolCall, Usage
+from mainspring.runtimes.language.protocol import (
+    Answered,
+    Chosen,
+    Citation,
+    Delta,
+    Engine,
+    Finish,
+    Generate,
+    ToolCall,
+    Usage,
+)
 
 Piece: TypeAlias = tuple[int, Delta | Usage]  # which of the requests, and what of its answer
 
@@ -90,6 +100,8 @@ class Answer:
     calls: dict[int, WholeCall] = field(default_factory=dict)
     tokens: int = 0
     finish: Finish | None = None
+    citations: tuple[Citation, ...] = ()
+    answered: Answered | None = None
 
     @property
     def text(self) -> str:
@@ -103,6 +115,8 @@ class Answer:
         self.chosen += delta.logprobs
         self.tokens += delta.tokens
         self.finish = delta.finish or self.finish
+        self.citations += delta.citations
+        self.answered = delta.answered or self.answered
         for piece in delta.tool_calls:
             self._add_call(piece)
 

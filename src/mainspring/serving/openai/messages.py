@@ -76,12 +76,14 @@ class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Assistant(_Said, frozen=True, tag="assistant"):
-    """What the model answered. Clients send an answer back as they got it, with the fields that are empty in ours."""
+    """What the model answered. Clients send an answer back as they got it, with the fields that are empty in ours, and
+    with its citations, which say nothing that its text does not.
+    """
 
     content: str | Annotated[list[SaidPart | RefusalPart], Meta(min_length=1)] | None = None
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
-    annotations: Annotated[list[Any], Meta(max_length=0)] | None = None
+    annotations: list[dict[str, Any]] | None = None
     audio: None = None
     function_call: None = None
 

@@ -21,18 +21,18 @@ import numpy as np
 
 from mainspring.errors import StoreError
 from mainspring.runtimes.index.columns import read_columns
-from mainspring.runtimes.index.fields import Fields
 from mainspring.runtimes.index.filters import Filter
 from mainspring.runtimes.index.lookup import COLUMNS as LOOKUP
 from mainspring.runtimes.index.postings import COLUMNS as SPARSE
 from mainspring.runtimes.index.postings import Postings
 from mainspring.runtimes.index.stores.dense import EXACT, Dense, largest, open_dense, products
+from mainspring.runtimes.index.stores.local_fields import Fields
 from mainspring.runtimes.index.stores.local_files import FIELDS, FILES, POSTINGS, ROWS, VECTORS, Filling
 from mainspring.runtimes.index.stores.store import Entry, Hit, Query
 
 _POOL = 100  # of the nearest by either part, from which the search begins
 _MOST = 4096  # passages whose vectors are fetched for their words alone, where the nearest are approximate anyway
-_DIGITS = 6  # of a score: what the order of additions may change is beyond them
+_NOISE = 2e-6  # of sums in float32
 
 
 class LocalStore:
@@ -134,29 +134,24 @@ class _Published:
             return []
         vector = np.ascontiguousarray(query.dense, np.float32)
         if query.dense_weight >= 1:
-            rows, dense = self._dense.nearest(vector, max(k, _POOL), may)
-            words = self._postings.scores_of(query.sparse, rows)
-        else:
-            scores = self._postings.scores(query.sparse)
-            if may is not None:
-                scores[~may] = 0
-            if query.dense_weight <= 0:
-                rows = np.flatnonzero(scores)
-                rows = rows[largest(scores[rows], max(k, _POOL))]
-                dense = products(self._vectors, rows, vector)
-            else:
-                rows, dense = self._either(vector, scores, query.dense_weight, k, may, many)
-            words = scores[rows]
-        return self._hits(rows, dense, words, query.dense_weight, k)
+            return self._hits(query, *self._dense.nearest(vector, max(k, _POOL), may), k)
+        words = self._postings.scores(query.sparse)
+        if may is not None:
+            words[~may] = 0
+        if query.dense_weight <= 0:
+            rows = np.flatnonzero(words)
+            return self._hits(query, rows, words[rows], k)
+        return self._hits(query, *self._either(vector, words, query.dense_weight, k, may, many), k)
 
     def _either(
         self, vector: np.ndarray, words: np.ndarray, weight: float, k: int, may: np.ndarray | None, many: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows among which the best k by the weighted sum are, and their inner products with the vector."""
+        """Rows among which the best k by the weighted sum are, and their sums."""
         pool = max(_POOL, 2 * k)
         rows, dense = self._dense.nearest(vector, pool, may)
+        scores = weight * dense + (1 - weight) * words[rows]
         if len(rows) in (0, many):
-            return rows, dense
+            return rows, scores
         unseen = words.copy()
         unseen[rows] = 0
         # What is not among the nearest has at most `ceiling` by its vector, so it needs this much by its words:
@@ -165,8 +160,8 @@ class _Published:
         def needed() -> float:
             if len(rows) < k:  # of a graph in which the walk lost its way
                 return 0.0
-            kth = np.partition(weight * dense + (1 - weight) * words[rows], len(rows) - k)[len(rows) - k]
-            return float(kth - ceiling) / (1 - weight) - 10**-_DIGITS
+            kth = np.partition(scores, len(scores) - k)[len(scores) - k]
+            return float(kth - ceiling - _NOISE) / (1 - weight)
 
         candidates = np.flatnonzero(unseen > max(needed(), 0))
         candidates = candidates[largest(unseen[candidates], len(candidates) if self._dense.exact else _MOST)]
@@ -174,19 +169,20 @@ class _Published:
         while begin < len(candidates) and unseen[candidates[begin]] > needed():
             part = candidates[begin : begin + step]
             rows = np.concatenate([rows, part])
-            dense = np.concatenate([dense, products(self._vectors, part, vector)])
+            more = weight * products(self._vectors, part, vector) + (1 - weight) * words[part]
+            scores = np.concatenate([scores, more])
             begin, step = begin + step, step * 2
-        return rows, dense
+        return rows, scores
 
-    def _hits(self, rows: np.ndarray, dense: np.ndarray, words: np.ndarray, weight: float, k: int) -> list[Hit]:
-        scores = np.round(weight * dense.astype(np.float64) + (1 - weight) * words, _DIGITS)
+    def _hits(self, query: Query, rows: np.ndarray, scores: np.ndarray, k: int) -> list[Hit]:
+        """The best k of these rows, whose scores are known but for what float32 loses: they are computed anew."""
         if k < len(rows):
-            kept = scores >= np.partition(scores, len(scores) - k)[len(scores) - k]
-            rows, dense, words, scores = rows[kept], dense[kept], words[kept], scores[kept]
-        names = [self.ids[row].tobytes() for row in rows]
-        order = sorted(range(len(rows)), key=lambda at: (-scores[at], names[at]))[:k]
-        return [
-            Hit(names[at].hex(), float(scores[at]), float(dense[at]), float(words[at]),
-                self._vectors[rows[at]].astype(np.float32))
-            for at in order
-        ]  # fmt: skip
+            rows = rows[scores > np.partition(scores, len(scores) - k)[len(scores) - k] - _NOISE]
+        vectors = self._vectors[rows].astype(np.float32)
+        # Row by row, and not as a product of matrices, whose last bits depend on where a row stands.
+        dense = (vectors * query.dense.astype(np.float64)).sum(axis=1)
+        words = self._postings.scores_of(query.sparse, rows)
+        scores = query.dense_weight * dense + (1 - query.dense_weight) * words
+        ids = [self.ids[row].tobytes().hex() for row in rows]
+        order = sorted(range(len(rows)), key=lambda at: (-scores[at], ids[at]))[:k]
+        return [Hit(ids[at], float(scores[at]), float(dense[at]), float(words[at]), vectors[at]) for at in order]

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from mainspring.runtimes.index.columns import Spools, write_columns
-from mainspring.runtimes.index.fields import FieldsWriter
 from mainspring.runtimes.index.lookup import Lookup, digests_of
 from mainspring.runtimes.index.postings import by_term
 from mainspring.runtimes.index.stores.dense import GRAPH, build_graph
+from mainspring.runtimes.index.stores.local_fields import FieldsWriter
 from mainspring.runtimes.index.stores.store import Entry
 
 ROWS, VECTORS, POSTINGS, FIELDS = (

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from mainspring.runtimes.index.filters import Filter
-from mainspring.runtimes.index.stores.fields import normal, stored
+from mainspring.runtimes.index.stores.keys import normal, stored
 from mainspring.runtimes.index.stores.ranking import By, Candidate, asked_by, best
 from mainspring.runtimes.index.stores.settings import StoreSettings
 from mainspring.runtimes.index.stores.store import Entry, Hit, Query, Sparse
@@ -79,7 +79,7 @@ class Engine(Protocol):
         """Their whole ids."""
 
     def ask(self, query: Query, where: Filter | None, listings: Sequence[Listing]) -> list[list[Listed]]:
-        """Several lists for one question, in one request. `where` is normal (see `fields`)."""
+        """Several lists for one question, in one request. `where` is normal (see `keys`)."""
 
     def drop(self) -> None:
         """Remove the collection, if it is there."""

@@ -67,10 +67,13 @@ class Edge:
         self._do("delete from", lambda: shard.update(operation))
 
     def publish(self) -> None:
-        """Build graphs, and write everything to the disk."""
+        """Build graphs, and write everything to the disk. From then on its files stay as they are."""
         shard = self._open()
         self._do("build", shard.optimize)
         self._do("write", shard.flush)
+        self.close()
+        self._open()  # the first time that it is opened, it writes what it found, and its journals
+        self.close()
 
     def count(self) -> int:
         """How many points there are."""

@@ -82,7 +82,8 @@ class Server:
         """Wait until its graphs are built."""
         until = time.monotonic() + _BUILD_SECONDS
         pause = 0.05
-        while (status := self._call("build the index", self._client.get_collection).status) != "green":
+        # "grey" is one whose optimizers wait for the next write: all is in it, and nothing is being built.
+        while (status := self._call("build the index", self._client.get_collection).status) not in ("green", "grey"):
             if status == "red" or time.monotonic() > until:
                 raise StoreError(f"{self._place}: the collection's status is {status}: see the server's log")
             time.sleep(pause)

@@ -84,3 +84,16 @@ def inner(asked: Sparse, kept: Sparse) -> float:
     at = np.minimum(np.searchsorted(asked.terms, terms), len(asked.terms) - 1)
     same = asked.terms[at] == terms
     return float((weights[same] * asked.weights[at[same]].astype(np.float64)).sum())
+
+
+def deep_bound(query: Query, candidates: Sequence[Candidate], depth: int) -> float | None:
+    """The most that a passage can score which is in neither list, where `candidates` are all of two lists of `depth`.
+
+    A list is the candidates that are best by it: a passage that it does not have cannot be better than its last.
+    """
+    if len(candidates) < depth:
+        return None
+    hits = ranked(query, candidates)
+    dense = sorted((hit.dense for hit in hits), reverse=True)[depth - 1]
+    sparse = sorted((hit.sparse for hit in hits), reverse=True)[depth - 1]
+    return query.dense_weight * dense + (1.0 - query.dense_weight) * sparse

@@ -18,7 +18,10 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
+import msgspec
+
 from mainspring.data.documents.document import Value
+from mainspring.errors import StoreError
 from mainspring.runtimes.index.filters import All, AnyOf, Between, Filter, Not, OneOf
 
 Kind = Literal["text", "number", "flag"]
@@ -45,6 +48,23 @@ def stored(fields: Mapping[str, Value]) -> dict[str, str | float]:
     """Fields under their keys. NaN is equal to nothing, as a field that is not there, and so it is left out."""
     kept = {key(kind_of(value), name): _plain(value) for name, value in fields.items()}
     return {name: value for name, value in kept.items() if value == value}
+
+
+def stored_within(most: int, whose: str, passage: str, fields: Mapping[str, Value]) -> dict[str, str | float]:
+    """The same, for a database (`whose`) that takes `most` bytes of JSON.
+
+    Raises:
+        StoreError: there are more.
+    """
+    kept = stored(fields)
+    size = len(msgspec.json.encode(kept))
+    if size > most:
+        longest = max(fields, key=lambda name: len(str(fields[name])))
+        raise StoreError(
+            f"the fields of passage {passage} have {size:,} bytes, and {whose} takes {most:,} (the longest is "
+            f"{longest!r}): leave it out of the documents' metadata, or keep the index in another store"
+        )
+    return kept
 
 
 def normal(where: Filter | None) -> Filter | bool:
@@ -91,7 +111,9 @@ def _joined(parts: Iterable[Filter | bool], every: bool) -> Filter | bool:
 def _narrowest(where: Between) -> dict[str, float]:
     """Its bounds, one below and at most one above: Qdrant's index looks at no more."""
     low = [(_number(bound), strict) for bound, strict in ((where.gte, False), (where.gt, True)) if bound is not None]
-    high = [(_number(bound), not strict) for bound, strict in ((where.lte, False), (where.lt, True)) if bound is not None]
+    high = [
+        (_number(bound), not strict) for bound, strict in ((where.lte, False), (where.lt, True)) if bound is not None
+    ]
     lowest, above = max(low, default=(-sys.float_info.max, False))
     bounds = {"gt" if above else "gte": lowest}
     if high:

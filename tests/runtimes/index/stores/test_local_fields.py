@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainspring.data.documents.document import Value
-from mainspring.runtimes.index.fields import Fields, FieldsWriter
 from mainspring.runtimes.index.filters import All, AnyOf, Between, Filter, Not, OneOf, read_filter
+from mainspring.runtimes.index.stores.local_fields import Fields, FieldsWriter
 
 VALUES = st.one_of(
     st.sampled_from(["", "a", "b", "1", 0, 1, 2, -1, 1.0, 1.5, -0.0, True, False, 10**400, 2**53, 2**53 + 1]),
