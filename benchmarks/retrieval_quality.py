@@ -47,6 +47,7 @@ CHECKED = 1000  # passages: of smaller collections an index is made, too, and as
 METRICS = ("ndcg", "recall")
 CUTS = {"128": Cut(128), "200": Cut(200), "256": Cut(256), "200, no headings": Cut(200, path=False)}
 SMALL = ("handbook", "debian-faq", "construction", "perl-faq", "python-faq")  # in every cut, and read again
+MOST_CUT = 2000  # passages of a set that is embedded in every cut
 
 
 @dataclass(eq=False)
@@ -218,7 +219,7 @@ def search(searched: list[Searched]) -> dict[str, Any]:
     return result
 
 
-def read_again(searched: list[Searched], weights: dict[str, float], most: int, seconds: float) -> dict[str, Any] | None:
+def read_again(searched: list[Searched], weight: float, most: int, seconds: float) -> dict[str, Any] | None:
     """Late interaction on a sample of each set's questions; None, if there was no time for all of it."""
     late = Late(WORK)
     names = [one.collection.name for one in searched]
@@ -227,7 +228,7 @@ def read_again(searched: list[Searched], weights: dict[str, float], most: int, s
     codes = []
     for one in searched:
         chosen = sample(one.collection, most)
-        scores = one.fused(weights[one.collection.name])[chosen]
+        scores = one.fused(weight)[chosen]
         orders = list(fusions.orders(scores, one.collection.same))
         similar = late.similarities(one.collection, dict(zip(chosen.tolist(), orders, strict=True)), seconds)
         if similar is None:
@@ -268,10 +269,10 @@ def described(one: Searched) -> dict[str, Any]:
     }
 
 
-def cut(names: list[str], vectors: Vectors, weight: float, most: int | None) -> dict[str, Any]:
+def cut(names: list[str], vectors: Vectors, weight: float) -> dict[str, Any]:
     """The hybrid with other passages, on the sets that are searched in every cut."""
     searched = {
-        label: [Searched(open_collection(name, WORK, how, most), vectors) for name in names]
+        label: [Searched(open_collection(name, WORK, how, MOST_CUT), vectors) for name in names]
         for label, how in CUTS.items()
     }
     judged = {label: [one.judged(one.fused(weight)) for one in each] for label, each in searched.items()}
@@ -313,23 +314,23 @@ def main() -> None:
     arguments = parser.parse_args()
     names, most = arguments.sets.split(","), arguments.most
     for name in names:
-        if not (WORK / "sets" / name).is_dir():
-            sets.write(name, WORK / "sets" / name)
+        sets.write(name, WORK / "sets" / name)
     vectors = Vectors(WORK)
     small = [] if arguments.no_cuts else [name for name in names if name in SMALL]
-    wanted = [(name, Cut()) for name in names] + [(name, how) for how in CUTS.values() for name in small]
-    texts = [text for name, how in wanted for text in all_texts(open_collection(name, WORK, how, most))]
+    wanted = [(name, Cut(), most) for name in names]
+    wanted += [(name, how, MOST_CUT) for how in CUTS.values() for name in small]
+    texts = [text for name, how, size in wanted for text in all_texts(open_collection(name, WORK, how, size))]
     if not vectors.embed(texts, arguments.seconds):
         sys.exit(3)
     searched = [Searched(open_collection(name, WORK, Cut(), most), vectors) for name in names]
     result = search(searched)
     if arguments.late:
         asked = [one for one in searched if one.collection.name in SMALL]
-        result["late"] = read_again(asked, result["weights_of_others"], arguments.late, arguments.seconds)
+        result["late"] = read_again(asked, result["default_weight"], arguments.late, arguments.seconds)
         if result["late"] is None:
             sys.exit(3)
     if small:
-        result["cuts"] = cut(small, vectors, result["default_weight"], most)
+        result["cuts"] = cut(small, vectors, result["default_weight"])
     print(tables(result))
     if arguments.out:
         arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
