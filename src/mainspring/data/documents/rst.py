@@ -22,6 +22,7 @@ from mainspring.data.documents.rst_lines import Lines
 from mainspring.data.documents.rst_tables import GRID, SIMPLE, grid_rows, simple_rows
 
 _DEEPEST = 40  # what is nested deeper is a paragraph
+_LONGEST_VALUE = 200  # characters of a field at the head; what is longer is text
 _RULE = re.compile(r"([!-/:-@\[-`{-~])\1*\Z")
 _BULLET = re.compile(r"[-+*•‣⁃](?: +|\Z)")
 _ENUMERATOR = re.compile(r"(?:\((\w+|#)\)|(\w+|#)[.)])(?: +|\Z)")
@@ -203,16 +204,12 @@ class Scanner:
         after = lines.block(i + 1, last, column)
         inner = lines.least(i + 1, after, column + 1)
         term, links = self.out.plain(lines.text[i])
-        literal = lines.text[i].endswith("::")
         self.out.lists += 1
         number = len(self.out.found)
         self.out.item = lines.begin[i]
-        self.out.said(lines.begin[i], lines.end[i], term.removesuffix(":") if literal else term, links)
-        if literal:
-            self._literal(i + 1, after, column)
-        else:
-            self.body(i + 1, after, inner, titles=False)
-            self.out.join(number)
+        self.out.said(lines.begin[i], lines.end[i], term, links)
+        self.body(i + 1, after, inner, titles=False)
+        self.out.join(number)
         self.out.lists -= 1
         return after
 
@@ -258,10 +255,11 @@ class Scanner:
             return None
         lines = self.lines
         after = lines.block(i + 1, last, column)
-        if not column and all(block.kind == "heading" for block in self.out.found) and len(self.out.found) < 2:
+        if not column and len(self.out.found) < 2 and all(block.kind == "heading" for block in self.out.found):
             value, _ = self.out.plain(" ".join([line[match.end() :], *lines.text[i + 1 : after]]))
-            self.metadata.setdefault(match[1].lower(), value or True)
-            return after
+            if len(value) <= _LONGEST_VALUE:
+                self.metadata.setdefault(match[1].lower()[:_LONGEST_VALUE], value or True)
+                return after
         self._named(self.out.plain(match[1])[0] + ":", match.end(), i, after, column)
         return after
 
