@@ -6,7 +6,6 @@ import re
 import unicodedata
 
 _DROPPED = re.compile(r"[^\w\- ]")
-
 _NO_ID = re.compile(r"[^a-z0-9]+")
 _NO_ID_AT_ENDS = re.compile(r"^[-0-9]+|-+$")
 
