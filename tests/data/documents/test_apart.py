@@ -31,6 +31,22 @@ def test_a_reader_that_crashes_is_blamed_on_its_file(tmp_path):
     assert apart._process.pid != process.pid
 
 
+def test_a_process_that_was_ended_between_two_files_is_replaced(tmp_path):
+    (tmp_path / "a.md").write_text("a")
+    apart = Apart()
+    apart.read(tmp_path / "a.md", "a.md")
+    apart._process.kill()
+    apart._process.wait()
+    assert apart.read(tmp_path / "a.md", "a.md").text == "a"
+
+
+def test_modules_of_the_project_are_not_taken_for_those_of_the_reader(tmp_path, monkeypatch):
+    (tmp_path / "html.py").write_text("raise SystemExit('executed')")
+    (tmp_path / "a.html").write_text("<p>a&amp;b")
+    monkeypatch.chdir(tmp_path)
+    assert Apart().read(tmp_path / "a.html", "a.html").text == "<p>a&amp;b"
+
+
 def test_the_process_ends_with_who_asks(tmp_path):
     (tmp_path / "a.md").write_text("a")
     apart = Apart()
