@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from mainspring import spec
-from mainspring.data.documents import collection
+from mainspring.data.documents import collection, reading
 from mainspring.data.documents.collection import collect
 from mainspring.data.documents.document import Document, Unread
 from mainspring.data.documents.source import Source
@@ -252,3 +252,13 @@ def test_documents_come_back_as_they_were_read(folder, collected):
     assert document.metadata == {"n": 1}
     assert document.blocks[1].rows[1].text == "b"
     assert document.blocks[1].links == ("c",)
+
+
+def test_texts_and_blocks_have_a_limit(tmp_path, monkeypatch):
+    (tmp_path / "a.md").write_text("- x\n" * 100)
+    monkeypatch.setattr(reading, "MOST_BLOCKS", 99)
+    assert "has 100 blocks; at most 99" in reading.read_file(tmp_path / "a.md", "a.md").reason
+    monkeypatch.setattr(reading, "LARGEST_TEXT", 399)
+    assert "has 400 characters or more; at most 399" in reading.read_file(tmp_path / "a.md", "a.md").reason
+    monkeypatch.setattr(reading, "LARGEST_TEXT", 99)
+    assert "at most 99" in reading.read_file(tmp_path / "a.md", "a.md").reason  # before it is decoded
