@@ -202,3 +202,11 @@ def test_an_endless_word_and_a_long_heading() -> None:
         assert sum(p.text.count("x") for p in passages) >= 5000
         assert sum(p.text.count("cat") for p in passages) >= 50
         assert split(written(), 40, tokens) == []
+
+
+def test_the_header_of_a_table_is_said_where_its_first_row_is_cut():
+    document = written(("paragraph", "a"), ("table", ["h | i", "one two three four five six seven eight nine ten"]))
+    first, second, *_ = split(document, 8)
+    assert (first.text, second.text) == ("a", "h | i\none two three four")
+    assert second.header is None
+    assert document.text[second.begin :].startswith("h | i\n")
