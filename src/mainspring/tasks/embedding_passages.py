@@ -36,11 +36,6 @@ class PassageEmbedder:
         self.embedded = 0
         self.reused = 0
 
-    def missing(self, texts: Sequence[str]) -> int:
-        """How many different ones of `texts` are to be computed."""
-        here, _ = self._cache.get(digests(texts))
-        return len({text for text, known in zip(texts, here, strict=True) if not known})
-
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """(n, width) float16, of length 1. What is computed is in the cache when this returns.
 
@@ -73,7 +68,7 @@ class PassageEmbedder:
                 f"a passage has {longest} tokens, and the embedder takes {self._prepared.identity.context}: split it"
             )
         if self._encoder is None:
-            settings = BulkSettings(streams=len(os.sched_getaffinity(0)))
+            settings = BulkSettings(streams=os.cpu_count() or 1)
             self._encoder = BulkEncoder(self._prepared.folder, settings)
         return self._encoder.vectors(ids)
 
