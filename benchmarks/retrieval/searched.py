@@ -125,19 +125,20 @@ def dense_scores(collection: Collection, vectors: Vectors) -> np.ndarray:
 
 def known_words(collection: Collection) -> Words:
     """What is known of its words."""
-    return _weighed(collection)[0]
+    return _weighed(collection, Analyzer(collection.language))[0]
 
 
-def word_scores(collection: Collection) -> np.ndarray:
-    """(q, n) float32: BM25, as a part of what the question's words could give."""
-    words, postings = _weighed(collection)
-    analyzer = Analyzer(collection.language)
+def word_scores(collection: Collection, language: str | None = None) -> np.ndarray:
+    """(q, n) float32: BM25, as a part of what the question's words could give. Words are stemmed as in `language`, the
+    collection's own by default.
+    """
+    analyzer = Analyzer(language or collection.language)
+    words, postings = _weighed(collection, analyzer)
     questions = [words.question(*analyzer.numbers(one.text)) for one in collection.questions]
     return np.stack([postings.scores(question) for question in questions])
 
 
-def _weighed(collection: Collection) -> tuple[Words, Postings]:
-    analyzer = Analyzer(collection.language)
+def _weighed(collection: Collection, analyzer: Analyzer) -> tuple[Words, Postings]:
     each = [analyzer.numbers(text) for text in collection.texts]
     terms, counts = (np.concatenate(parts) for parts in zip(*each, strict=True))
     words = Words(len(each), float(counts.sum()) / len(each), *count_terms(terms))
