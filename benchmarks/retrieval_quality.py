@@ -45,6 +45,7 @@ FOREIGN = ("construction-sv",)  # the embedder was taught English: has no say in
 FOLDS = 5
 SCORES = ("ndcg", "recall", "mrr", "first")
 SHARES = (0.1, 0.25, 0.5)  # of late interaction in the score
+TIMED = 10  # questions of a set
 CHECKED = 1000  # passages: of smaller collections an index is made, too, and asked the same
 MOST_CUT = 2000  # passages of a set that is cut in other ways
 SIZED = ("python-faq", "python-index", "perl-faq", "debian-faq", "manpages", "handbook")
@@ -236,6 +237,7 @@ def read_again(searched: list[Searched], weight: float, most: int, seconds: floa
     before: list[Judged] = []
     after: dict[float, list[Judged]] = {share: [] for share in SHARES}
     codes = []
+    took: list[float] = []
     for one in searched:
         chosen = sample(one.collection, most)
         scores = one.fused(weight)[chosen]
@@ -243,6 +245,7 @@ def read_again(searched: list[Searched], weight: float, most: int, seconds: floa
         similar = late.similarities(one.collection, dict(zip(chosen.tolist(), orders, strict=True)), seconds)
         if similar is None:
             return None
+        took += late.seconds(one.collection, dict(zip(chosen[:TIMED].tolist(), orders, strict=False)))
         before.append(one.of_orders(orders, chosen))
         codes.append(one.clusters[chosen])
         for share, judged in after.items():
@@ -251,6 +254,9 @@ def read_again(searched: list[Searched], weight: float, most: int, seconds: floa
                 for at, order, row in zip(chosen.tolist(), orders, scores, strict=True)
             ]
             judged.append(one.of_orders(again, chosen))
+    print(
+        f"late interaction took {1000 * np.median(took):.0f} ms, the median of {len(took)} questions", file=sys.stderr
+    )
     return {
         f"late interaction, {share:.0%} of the score": stage(searched, before, judged, codes)
         for share, judged in after.items()

@@ -162,6 +162,8 @@ class _Making:
         write_settings(self._staged / INDEX, settings)
         reranker = open_reranker(index, self._staged / INDEX, self._staged)
         ways = self._timed("judged in", lambda: _ways(index, reranker, judging.answered))
+        if reranker is not None and ways:
+            self._tell(retrieval.told_of_reranker(ways[-2], ways[-1], self._spec.metric))
         verdict = self._verdict(index, judging.answered, ways)
         self._write_golden(index, reranker, judging if len(judging) else tuning)
         self._write_profile(index, reranker, [tuning.answered, judging.answered])
@@ -347,12 +349,12 @@ def _headings(index: Index) -> list[Question]:
 
 
 def _ways(index: Index, reranker: Reranker | None, asked: Asked) -> list[Way]:
-    """By words, by meaning, and last as it is set; none where there is no question to judge by."""
+    """By words, by meaning, without a reranker, and last as it is set; none where there is no question to judge by."""
     if not len(asked):
         return []
     weight = index.settings.dense_weight
     found = [searched.found for searched in retrieval.as_set(index, reranker, asked)]
     reread = "" if reranker is None else f", reranked by {index.settings.rerank}"
     chosen = retrieval.judged(f"{retrieval.named(weight)}{reread}", weight, asked, found)
-    others = [one for one in (WORDS, MEANING) if reranker is not None or one != weight]
+    others = dict.fromkeys([*(one for one in (WORDS, MEANING) if one != weight), *([weight] if reranker else [])])
     return [*(retrieval.way(index, asked, one) for one in others), chosen]

@@ -210,6 +210,19 @@ def choose(index: Index, tuning: Asked, metric: str, *, default: float, say: Say
     return Choice(usual, tried, f"{stays}: {best.who} is not shown better, {gain}")
 
 
+def told_of_reranker(without: Way, reranked: Way, metric: str) -> str:
+    """Whether reading again pays, in a sentence: both ways are of the same questions."""
+    try:
+        compared = compare_judged(
+            metric, champion=without.scores, challenger=reranked.scores, clusters=reranked.asked.clusters
+        )
+    except DataError as error:
+        return f"whether reranking pays is not known: {error}"
+    shown = "is shown to pay" if compared.p_better <= _SIGNIFICANCE else "is not shown to pay"
+    gain = f"{compared.difference:+.3f} ({compared.low:+.3f} to {compared.high:+.3f})"
+    return f"reranking {shown}: {gain} {METRICS[metric]} on {len(reranked.asked):,} questions"
+
+
 def _side(question: Question, seed: int) -> bool:
     name = question.sections[0] if question.sections else question.text
     return bool(hashlib.sha256(f"{seed}\0{name}".encode()).digest()[0] & 1)
