@@ -17,7 +17,7 @@ def tables(result: dict[str, Any]) -> str:
     sets, foreign = result["sets"], result["foreign"]
     names = list(sets)
     sizes = [[name, *(f"{sets[name][what]:,}" for what in ("documents", "passages", "questions"))] for name in names]
-    parts = [_table(["set", "documents", "passages", "questions"], sizes)]
+    parts = [table(["set", "documents", "passages", "questions"], sizes)]
     parts += [f"**{title}**\n\n{_values(result, metric)}" for metric, title in TITLES.items()]
     for metric, title in TITLES.items():
         found = result["against_better_alone"][metric]
@@ -25,12 +25,12 @@ def tables(result: dict[str, Any]) -> str:
         for at, name in enumerate(names):
             alone = {way: sets[name]["ways"][way][metric]["value"] for way in ("words", "meaning")}
             better = max(alone, key=lambda way: alone[way])
-            gains = [_gain(one["tests"][at]) + _mark(one["tests"][at]) for one in found.values()]
+            gains = [gain(one["tests"][at]) + mark(one["tests"][at]) for one in found.values()]
             rows.append([name, f"{better}, {alone[better]:.3f}", *gains])
-        rows.append([_mean(foreign), "", *(_gain(one["mean"]) for one in found.values())])
-        parts.append(f"**{title}: the gain over the better one alone**\n\n" + _table(["set", "alone", *found], rows))
+        rows.append([_mean(foreign), "", *(gain(one["mean"]) for one in found.values())])
+        parts.append(f"**{title}: the gain over the better one alone**\n\n" + table(["set", "alone", *found], rows))
     header = ["in place of the hybrid", "sets", "nDCG@10", "better, alike, worse", "recall@5", "better, alike, worse"]
-    parts.append("**Stages**\n\n" + _table(header, [_stage(*one, foreign) for one in result["stages"].items()]))
+    parts.append("**Stages**\n\n" + table(header, [_stage(*one, foreign) for one in result["stages"].items()]))
     return "\n\n".join(parts)
 
 
@@ -45,32 +45,35 @@ def _values(result: dict[str, Any], metric: str) -> str:
         cells = []
         for way, value in values.items():
             shown = f"**{value:.3f}**" if value == max(values.values()) else f"{value:.3f}"
-            cells.append(shown + ("" if way == "hybrid" else _mark(result["stages"][way][metric]["tests"][at])))
+            cells.append(shown + ("" if way == "hybrid" else mark(result["stages"][way][metric]["tests"][at])))
         rows.append([name, *cells])
     counted = [one["ways"] for name, one in sets.items() if name not in foreign]
     rows.append([_mean(foreign), *(f"{np.mean([ways[way][metric]['value'] for ways in counted]):.3f}" for way in WAYS)])
-    return _table(["set", *WAYS], rows)
+    return table(["set", *WAYS], rows)
 
 
 def _stage(label: str, stage: dict[str, Any], foreign: list[str]) -> list[str]:
     counted = [at for at, name in enumerate(stage["sets"]) if name not in foreign]
     cells = [label, str(len(counted))]
     for metric in TITLES:
-        marks = [_mark(stage[metric]["tests"][at]) for at in counted]
+        marks = [mark(stage[metric]["tests"][at]) for at in counted]
         up, down = marks.count(" ↑"), marks.count(" ↓")
-        cells += [_gain(stage[metric]["mean"]), f"{up}, {len(marks) - up - down}, {down}"]
+        cells += [gain(stage[metric]["mean"]), f"{up}, {len(marks) - up - down}, {down}"]
     return cells
 
 
-def _mark(test: dict[str, Any]) -> str:
+def mark(test: dict[str, Any]) -> str:
+    """An arrow up or down, where the test shows a difference."""
     return " ↑" if test["better"] <= LEVEL else " ↓" if test["worse"] <= LEVEL else ""
 
 
-def _gain(test: dict[str, Any]) -> str:
+def gain(test: dict[str, Any]) -> str:
+    """A difference with its interval."""
     return f"{test['difference']:+.3f} ({test['low']:+.3f} to {test['high']:+.3f})"
 
 
-def _table(header: list[str], rows: Iterable[list[str]]) -> str:
+def table(header: list[str], rows: Iterable[list[str]]) -> str:
+    """In Markdown; the first column is text, the others are numbers."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 

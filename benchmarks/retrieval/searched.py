@@ -132,10 +132,14 @@ def word_scores(collection: Collection, language: str | None = None) -> np.ndarr
     """(q, n) float32: BM25, as a part of what the question's words could give. Words are stemmed as in `language`, the
     collection's own by default.
     """
+    return word_scores_of(collection, [one.text for one in collection.questions], language)
+
+
+def word_scores_of(collection: Collection, texts: list[str], language: str | None = None) -> np.ndarray:
+    """As `word_scores`, of any questions."""
     analyzer = Analyzer(language or collection.language)
     words, postings = _weighed(collection, analyzer)
-    questions = [words.question(*analyzer.numbers(one.text)) for one in collection.questions]
-    return np.stack([postings.scores(question) for question in questions])
+    return np.stack([postings.scores(words.question(*analyzer.numbers(text))) for text in texts])
 
 
 def _weighed(collection: Collection, analyzer: Analyzer) -> tuple[Words, Postings]:

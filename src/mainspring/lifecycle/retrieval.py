@@ -56,6 +56,7 @@ from mainspring.spec import Project, RetrievalSpec
 from mainspring.tasks import embedder, indexing, retrieval
 from mainspring.tasks.answerability import fit_answerability
 from mainspring.tasks.embedder import PreparedEmbedder
+from mainspring.tasks.other_questions import OTHER_QUESTIONS
 from mainspring.tasks.retrieval import MEANING, WORDS, Asked, Choice, Way
 
 SCHEMA = Schema((Column("query", "text"),), Target("passages"))
@@ -263,7 +264,8 @@ class _Making:
         """When an assistant is to answer; None where there are too few questions to learn it from."""
         if not len(tuning):
             return None
-        material = retrieval.told(index, tuning, weight)
+        others = asyncio.run(_ask(self._embedder, [Question(text=text, places=()) for text in OTHER_QUESTIONS]))
+        material = retrieval.told(index, tuning.and_(others), weight)
         try:
             return fit_answerability(material.found, material.holds).rule
         except DataError as error:

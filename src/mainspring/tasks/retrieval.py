@@ -50,6 +50,10 @@ class Asked:
         """Those where `some`, (n,) bool, is true."""
         return Asked(tuple(q for q, chosen in zip(self.questions, some, strict=True) if chosen), self.vectors[some])
 
+    def and_(self, others: Asked) -> Asked:
+        """These and others."""
+        return Asked(self.questions + others.questions, np.concatenate([self.vectors, others.vectors]))
+
     @property
     def answered(self) -> Asked:
         """Those that the documents answer."""
@@ -149,7 +153,7 @@ class Told:
 
 
 def told(index: Index, asked: Asked, dense_weight: float) -> Told:
-    """What tells when to answer: the questions as they are, and those with an answer once more without it.
+    """What tells when to answer: questions as they are, and those with an answer once more without it.
 
     For the second time the passages that touch the answer's places are left out: what is nearest then is what an
     assistant must learn to keep silent about.
