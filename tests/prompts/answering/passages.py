@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 
-from mainspring.data.documents.passages import Passage
+from mainspring.data.documents.passages import Passage, Table
 from mainspring.errors import UnsupportedError
 from mainspring.prompts.answering.wording import content
 from mainspring.runtimes.index.found import Found, Searched
@@ -15,8 +15,17 @@ FEES = "A checked bag may weigh 23 kg and costs 30 euros. Skis are carried witho
 PETS = "Dogs of up to 6 kg travel in the cabin. Snakes are not allowed on board."
 
 
-def passage(source: str, quote: str, text: str | None = None, score: float = 0.9, path: tuple[str, ...] = ()) -> Found:
-    made = Passage(source=source, begin=0, end=len(quote), text=text or quote, path=path, page=3, anchor="top")
+def passage(
+    source: str,
+    quote: str,
+    text: str | None = None,
+    score: float = 0.9,
+    path: tuple[str, ...] = (),
+    tables: tuple[Table, ...] = (),
+) -> Found:
+    made = Passage(
+        source=source, begin=0, end=len(quote), text=text or quote, path=path, page=3, anchor="top", tables=tables
+    )
     return Found(
         id=made.id("test"), passage=made, quote=quote, score=score, dense=score, sparse=score, title=source.title()
     )

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from mainspring.data.documents.passages import Table
 from mainspring.prompts.answering.citations import Answer
 from mainspring.prompts.answering.conflicts import contradict
 from mainspring.prompts.answering.orders import is_order
@@ -118,6 +119,24 @@ def test_what_is_not_supported_is_removed_or_marked():
 )
 def test_near_equal_sentences_with_other_numbers_or_negations_conflict(one, other, conflict):
     evidence = Evidence([passage("new.md", one), passage("old.md", other)])
+    [[first], [second]] = evidence.sentences
+    assert contradict(evidence, first, second) is conflict
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "conflict"),
+    [
+        ("Cabin bag | 8 kg | 12 kg", "Cabin bag | 10 kg | 14 kg", True),
+        ("Cabin bag | 8 kg | 12 kg", "Sports bag | 10 kg | 14 kg", False),  # the columns say the same of all rows
+        ("Cabin bag | no | 8 kg", "Cabin bag | yes | 8 kg", False),
+    ],
+)
+def test_rows_conflict_where_they_are_about_the_same(one, other, conflict):
+    header = "Thing | Basic fare weight | Flex fare weight"
+    table = Table(0, len(header) + 1, 999, (0, len(header)))
+    evidence = Evidence(
+        [passage(name, f"{header}\n{row}", tables=(table,)) for name, row in (("new.md", one), ("old.md", other))]
+    )
     [[first], [second]] = evidence.sentences
     assert contradict(evidence, first, second) is conflict
 

@@ -2,7 +2,8 @@
 
 Two sentences are told to conflict if their content words are nearly the same, and each has a number that the other has
 not, or one negates what the other does not. Whether both can be true (last year's rule and this year's) words don't
-tell: the answer shows both.
+tell: the answer shows both. Rows of tables share the names of their columns, which say little: two are compared only
+where their first cells are the same, and a "no" in one negates its cell, and not all that the row says.
 """
 
 from __future__ import annotations
@@ -46,10 +47,18 @@ def conflicts(evidence: Evidence, cited: list[tuple[int, tuple[int, int]]]) -> l
 
 def contradict(evidence: Evidence, one: Window, other: Window) -> bool:
     """Whether they say nearly the same, with another number or a negation more."""
+    if one.header and other.header and _first_cell(one) != _first_cell(other):
+        return False
     first, second = set(one.wording.content), set(other.wording.content)
     both, either = first & second, first | second
     if len(both) < _FEWEST or sum(map(evidence.weight, both)) < _ALIKE * sum(map(evidence.weight, either)):
         return False
     only_one = one.wording.numbers - other.wording.numbers
     only_other = other.wording.numbers - one.wording.numbers
-    return bool(only_one and only_other) or not same_polarity(one.wording, other.wording)
+    if only_one and only_other:
+        return True
+    return not (one.header or other.header or same_polarity(one.wording, other.wording))
+
+
+def _first_cell(row: Window) -> str:
+    return row.text.partition(";")[0].rpartition(": ")[2].casefold()
