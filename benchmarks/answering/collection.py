@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,8 +134,7 @@ async def open_collection(documents: list[Document], folder: Path) -> Collection
     """The index of `documents` in `folder`; it is made where there is none."""
     encoder = folder.parent / "encoder"
     if not (encoder / "model.onnx").is_file():
-        shutil.copytree(resolve("all-minilm-l6-v2", Path()).path, encoder, dirs_exist_ok=True)
-        await asyncio.to_thread(export_encoder, encoder, encoder)
+        await asyncio.to_thread(export_encoder, resolve("all-minilm-l6-v2", Path()).path, encoder)
     engine = load_embedding(encoder)
     if not (folder / SETTINGS).is_file():
         embedder = Embedder(name="all-minilm-l6-v2", revision="", width=384, pooling="mean", context=256)
