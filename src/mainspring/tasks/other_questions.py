@@ -6,7 +6,7 @@ collection does answer one or two of them, they are a few wrong examples among m
 """
 
 OTHER_QUESTIONS = (
-    "Who painted the Mona Lisa?",
+    "Who composed The Four Seasons?",
     "What is the capital of Australia?",
     "How long do I have to boil an egg?",
     "Why is the sky blue?",
