@@ -2,8 +2,8 @@
 
 Nothing is learned here. What is chosen is the precision: see `tasks.language`. Whether a later version is better is
 asked of questions with known answers, where the spec names some: see `language_verdict`. A version holds one GGUF file
-(or an encoder's folder, or an endpoint's address), the properties that the engine is loaded with, what the choice cost
-in the model's own words, and golden examples that every engine must continue as the one here did.
+(or the folder of an encoder, or one for vLLM, or an endpoint's address), the properties that the engine is loaded with,
+what the choice cost in the model's own words, and golden examples that every engine must continue as the one here did.
 """
 
 from __future__ import annotations
@@ -84,6 +84,10 @@ def _local(spec: LanguageSpec, weights: Weights, model: str, watcher: Watcher) -
         from mainspring.tasks.encoder import build_encoder
 
         return lambda staged: build_encoder(weights, staged, say=say)
+    if spec.engine == "vllm":
+        from mainspring.tasks.vllm import build_for_vllm
+
+        return lambda staged: build_for_vllm(spec, weights, staged, say=say)
     return lambda staged: language.build_generator(spec, weights, staged, say=say)
 
 

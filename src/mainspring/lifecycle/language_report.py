@@ -95,6 +95,8 @@ def why(manifest: Manifest, report: LanguageReport) -> str:
             f"Its vectors were compared with those of 32-bit arithmetic on {len(report.cosines)} texts; the least "
             f"cosine has to be {LEAST_COSINE}."
         )
+    if engine == "vllm":
+        return "Nothing was measured: vLLM computes as it is told, and tells too little to be compared."
     if not manifest.parity:
         return (
             "Nothing was measured: llama.cpp computes the file as it is, and how near that is to 32-bit arithmetic "

@@ -64,9 +64,7 @@ def judge(
 
     say(f"answering {len(questions):,} questions")
     state = project.state
-    new = _ask(
-        questions, state, staged, built.parameters, lambda: asyncio.to_thread(open_files, staged, built.parameters)
-    )
+    new = _ask(questions, state, staged, built.parameters, lambda: open_files(staged, built.parameters))
     scores = asyncio.run(new)
     found = mean_score(scores)
     metrics = {questions.metric: found.as_dict()}
