@@ -144,10 +144,13 @@ def publish_chat(project: Project, model: str, parameters: dict[str, Any], promp
     """A version of a chat model that is a rule, live at once."""
     with versions.staging(project.state, model) as staged:
         (staged / versions.GOLDEN).write_text('{"records": [], "answers": [], "tolerance": 0}')
+        (staged / versions.REPORT).write_text("{}")
         if prompt:
             (staged / "prompt.md").write_text(prompt)
         schema = Schema((Column("messages", "text"),), Target("answer"))
-        version = versions.publish(staged, _manifest(project, model, "chat", schema, parameters))
+        version = versions.publish(
+            staged, _manifest(project, model, "chat", schema, {"engine": "remote", **parameters})
+        )
     desired.set_champion(project.state, model, version.name)
     return version
 
@@ -253,7 +256,11 @@ async def _write_index(folder: Path, documents: dict[str, str]) -> Golden:
 
 
 def reply(messages: list[dict], choice: int) -> str:
-    """What the rule says: to a question about violins the truth, and one thing that no document says."""
+    """What the rule says: to a question about violins the truth, and one thing that no document says. As a judge it
+    takes what is said of violins for right, and has no verdict on the rest.
+    """
+    if "Is every statement" in messages[-1]["content"]:
+        return '{"supported":true,"answers":true}' if "violin" in messages[-1]["content"] else "Well."
     asked = messages[-1]["content"].rpartition("Question: ")[2]
     if "violin" in asked:
         return f"{ANSWER} Violins are made of cheese."
