@@ -258,7 +258,7 @@ class AnsweringSpec(LanguageSpec):
     def _questions_have_answers(self) -> AnsweringSpec:
         if (self.data is None) != (self.target is None):
             raise ValueError("`data` (questions to judge by) together with `target` (the column of the right answers)")
-        if self.data is None and (self.query is not None or self.metric is not None):
+        if self.data is None and (self.query is not None or (self.metric is not None and not self.uses)):
             raise ValueError("`query` and `metric` together with `data` and `target`, and only then")
         return self
 
@@ -268,7 +268,8 @@ class ChatSpec(AnsweringSpec):
 
     `knowledge` is the retrieval model that it answers from, with so many `passages` a question. Its answers are then
     `written` by the language model and checked against the passages, or `quoted` from them; `prompt` is the file that
-    says who it is, and how it is to answer.
+    says who it is, and how it is to answer. Without `data` it is judged by its collection's questions: by whether it
+    cites the place that answers, or by `metric`, where the answers are known.
     """
 
     task: Literal["chat"]
@@ -282,6 +283,8 @@ class ChatSpec(AnsweringSpec):
         beside = self.model_fields_set & {"passages", "answers", "prompt"}
         if self.knowledge is None and beside:
             raise ValueError(f"`knowledge` (a retrieval model of this project) together with {sorted(beside)}")
+        if self.data is None and self.metric not in (None, "exact_match", "token_f1"):
+            raise ValueError(f'metric = "exact_match" or "token_f1" without `data`; found {self.metric!r}')
         return self
 
     @property
