@@ -4,6 +4,7 @@ Precision is the share of citations whose quote says what the sentence says; rec
 have such a citation (ALCE, Gao et al., 2023, with a span check in the place of its entailment model). The check is
 another one than that which answers are made with, so that it can find its mistakes: the longest common subsequence of
 all words, small ones too, must have four fifths of the sentence's (ROUGE-L: Lin, 2004), and its numbers must be there.
+Of a row of a table, the names of the columns count as well, as far as they stand where the citation says.
 """
 
 from __future__ import annotations
@@ -80,18 +81,21 @@ def score_citations(
     )
 
 
-def says(quote: str, claim: str) -> bool:
-    """Whether `quote` says what `claim` says, by the words of both in their order."""
-    said, there = _words(claim), _words(quote)
-    if not said or not {word for word in said if word[0].isdigit()} <= set(there):
+def says(quote: str, claim: str, header: str = "") -> bool:
+    """Whether `quote` says what `claim` says, by the words of both in their order; a row of a table with its `header`,
+    whose names the claim has between those of the row.
+    """
+    said, there, names = _words(claim), _words(quote), _words(header)
+    if not said or not {word for word in said if word[0].isdigit()} <= {*there, *names}:
         return False
-    return _common(said, there) >= _ENOUGH * len(said)
+    return _common(said, there) + _common(said, names) >= _ENOUGH * len(said)
 
 
 def is_right(answer: str, citation: Citation, document: str) -> bool:
     """Whether the quote stands at its place in `document`, and says what `answer` says where it is cited."""
     begin, end = citation.place
-    return document[begin:end] == citation.quote and says(citation.quote, answer[citation.begin : citation.end])
+    header = document[slice(*citation.header)] if citation.header else ""
+    return document[begin:end] == citation.quote and says(citation.quote, answer[citation.begin : citation.end], header)
 
 
 def _words(text: str) -> list[str]:
