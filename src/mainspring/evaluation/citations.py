@@ -17,7 +17,7 @@ import numpy as np
 
 from mainspring.errors import DataError
 from mainspring.evaluation.intervals import Estimate
-from mainspring.evaluation.scores import mean_score
+from mainspring.evaluation.scores import mean_of_groups
 from mainspring.prompts.answering.sentences import MARK, split
 from mainspring.runtimes.language.protocol import Citation
 
@@ -44,12 +44,15 @@ class CitationScores:
     sentences: int
 
 
-def score_citations(answers: Sequence[CitedAnswer], text_of: Callable[[str], str]) -> CitationScores:
+def score_citations(
+    answers: Sequence[CitedAnswer], text_of: Callable[[str], str], groups: Sequence[int] | None = None
+) -> CitationScores:
     """The citations of `answers`, each checked against its document.
 
     Args:
         answers: those that were given; one that abstains has nothing to be checked.
         text_of: the text of a document, by its source. A quote that does not stand at its place is wrong.
+        groups: of each answer, a code of those that are not independent, as answers about one section; None if all are.
 
     Raises:
         DataError: there is no citation at all.
@@ -58,8 +61,8 @@ def score_citations(answers: Sequence[CitedAnswer], text_of: Callable[[str], str
     supported: list[bool] = []
     of_citation: list[int] = []
     of_sentence: list[int] = []
-    for number, answer in enumerate(answers):
-        good = [_is_right(answer.text, citation, text_of(citation.source)) for citation in answer.citations]
+    for number, answer in zip(range(len(answers)) if groups is None else groups, answers, strict=True):
+        good = [is_right(answer.text, citation, text_of(citation.source)) for citation in answer.citations]
         right += good
         of_citation += [number] * len(good)
         for begin, end in split(answer.text):
@@ -71,8 +74,8 @@ def score_citations(answers: Sequence[CitedAnswer], text_of: Callable[[str], str
     if not right:
         raise DataError("none of the answers has a citation: there is nothing to be scored")
     return CitationScores(
-        precision=_mean(right, of_citation),
-        recall=_mean(supported, of_sentence),
+        precision=mean_of_groups(np.array(right, np.float64), np.array(of_citation)),
+        recall=mean_of_groups(np.array(supported, np.float64), np.array(of_sentence)),
         citations=len(right),
         sentences=len(supported),
     )
@@ -88,7 +91,8 @@ def says(quote: str, claim: str, header: str = "") -> bool:
     return _common(said, there) + _common(said, names) >= _ENOUGH * len(said)
 
 
-def _is_right(answer: str, citation: Citation, document: str) -> bool:
+def is_right(answer: str, citation: Citation, document: str) -> bool:
+    """Whether the quote stands at its place in `document`, and says what `answer` says where it is cited."""
     begin, end = citation.place
     header = document[slice(*citation.header)] if citation.header else ""
     return document[begin:end] == citation.quote and says(citation.quote, answer[citation.begin : citation.end], header)
@@ -105,11 +109,3 @@ def _common(one: list[str], other: list[str]) -> int:
         longer = row[:-1] + np.array([word == there for there in other], np.int64)
         row[1:] = np.maximum.accumulate(np.maximum(row[1:], longer))
     return int(row[-1])
-
-
-def _mean(right: list[bool], of: list[int]) -> Estimate:
-    """The share, with an interval over whole answers where there are several: one's citations are not independent."""
-    scores, clusters = np.array(right, np.float64), np.array(of)
-    if len(set(of)) > 1 and 0 < scores.mean() < 1:
-        return mean_score(scores, clusters)
-    return mean_score(scores)
