@@ -7,13 +7,17 @@ from typing import Any, Literal
 
 import msgspec
 
+from mainspring.functions import is_function
 from mainspring.prompts.answering.settings import Answering
 
 PROMPT = "prompt.md"  # the version's file that says who the assistant is, where there is one
 
 
 class Knowledge(msgspec.Struct, frozen=True):
-    """The collection of documents by its name, how many passages a question gets, and how answers are made of them."""
+    """What it answers from, how many passages a question gets, and how answers are made of them.
+
+    `model` is the collection of documents by its name; or "module:function", which gives another library's retriever.
+    """
 
     model: str
     passages: int = 5
@@ -24,6 +28,11 @@ class Knowledge(msgspec.Struct, frozen=True):
         """That of a manifest's `parameters`; None of a model that knows what is in its weights."""
         found = parameters.get("knowledge")
         return None if found is None else msgspec.convert(found, cls)
+
+    @property
+    def is_function(self) -> bool:
+        """Whether it is no collection of this project."""
+        return is_function(self.model)
 
     def answering(self, prompt: str, passages: int | None = None) -> Answering:
         """The settings of the engine, with the text of the prompt, and another number of `passages` where wanted."""
