@@ -8,7 +8,8 @@ import pytest
 from handbooks import ANSWER, DOCUMENTS, QUESTION
 
 from mainspring.cli import cli
-from mainspring.errors import SpecError
+from mainspring.errors import RuntimeLoadError, SpecError
+from mainspring.use import OpenProject
 
 from .conftest import in_folder
 
@@ -106,3 +107,16 @@ def test_doctor_counts_documents(mainspring, airdesk):
     assert checks["documents of handbook"]["found"] == "3"
     assert checks["extra [retrieval]"]["well"]
     assert checks["champion of handbook"]["well"]
+
+
+def test_an_index_of_another_embedder_is_refused(tmp_path):
+    project = handbooks.make_project(tmp_path / "airdesk")
+
+    def other(staged):
+        identity = {"name": "words", "revision": "another", "width": handbooks.WIDTH, "pooling": "cls", "context": 128}
+        (staged / "embedder.json").write_text(json.dumps({"identity": identity}))
+
+    handbooks.publish_handbook(project, more=other)
+    told = r"made with another embedder .*'mean' and 'cls'.*fit it again"
+    with OpenProject(project.folder).documents("handbook") as handbook, pytest.raises(RuntimeLoadError, match=told):
+        handbook.search(QUESTION)
