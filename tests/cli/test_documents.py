@@ -120,3 +120,11 @@ def test_an_index_of_another_embedder_is_refused(tmp_path):
     told = r"made with another embedder .*'mean' and 'cls'.*fit it again"
     with OpenProject(project.folder).documents("handbook") as handbook, pytest.raises(RuntimeLoadError, match=told):
         handbook.search(QUESTION)
+
+
+def test_milvus_lite_is_served_by_one_worker(tmp_path):
+    project = handbooks.make_project(tmp_path / "airdesk", handbook='store = "milvus"')
+    with pytest.raises(
+        SpecError, match=r"handbook\.store: Milvus Lite is open in one process at a time, and 2 gateway"
+    ):
+        cli.main(["serve", "--workers", "2", *in_folder(project)], standalone_mode=False)
