@@ -1,15 +1,21 @@
 """`mainspring search`, `ask` and `chat` of documents."""
 
+import asyncio
 import json
 
 import click
 import handbooks
 import pytest
 from handbooks import ANSWER, DOCUMENTS, QUESTION
+from prompts.engines import RuleEngine
 
+from mainspring import spec
 from mainspring.cli import cli
 from mainspring.errors import RuntimeLoadError, SpecError
+from mainspring.lifecycle.knowledge import assistant
+from mainspring.prompts.knowledge import Knowledge
 from mainspring.use import OpenProject
+from mainspring.use.answers import answer
 
 from .conftest import in_folder
 
@@ -128,3 +134,18 @@ def test_milvus_lite_is_served_by_one_worker(tmp_path):
         SpecError, match=r"handbook\.store: Milvus Lite is open in one process at a time, and 2 gateway"
     ):
         cli.main(["serve", "--workers", "2", *in_folder(project)], standalone_mode=False)
+
+
+def test_what_is_unsupported_is_marked_if_the_spec_says_so(airdesk):
+    text = handbooks.TOML.format(serving="", handbook="", desk='unsupported = "marked"', knowledge="handbook")
+    marked = spec.parse(text, airdesk.folder).models["desk"].unsupported
+
+    async def ask():
+        knowledge = Knowledge("handbook", 3, "written", marked)
+        knows = await assistant(airdesk.state, airdesk.folder, knowledge, RuleEngine(handbooks.reply))
+        try:
+            return await answer(knows, QUESTION)
+        finally:
+            await knows.close()
+
+    assert asyncio.run(ask()).answer == f"{ANSWER} [1] Violins are made of cheese. [unsupported]"

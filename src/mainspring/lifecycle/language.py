@@ -113,7 +113,7 @@ def _make(
     questions = _questions(project, model, spec, watcher)
     built = build(staged)
     if isinstance(spec, ChatSpec) and spec.knowledge is not None:
-        knowledge = Knowledge(spec.knowledge, spec.passages, spec.answers)
+        knowledge = Knowledge(spec.knowledge, spec.passages, spec.answers, spec.unsupported)
         built = replace(built, parameters={**built.parameters, "knowledge": msgspec.to_builtins(knowledge)})
         if (prompt := _prompt(project, model, spec)) is not None:
             (staged / PROMPT).write_text(prompt, encoding="utf-8")

@@ -22,6 +22,7 @@ class Knowledge(msgspec.Struct, frozen=True):
     model: str
     passages: int = 5
     answers: Literal["written", "quoted"] = "written"
+    unsupported: Literal["removed", "marked"] = "removed"
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Knowledge | None:
@@ -36,4 +37,6 @@ class Knowledge(msgspec.Struct, frozen=True):
 
     def answering(self, prompt: str, passages: int | None = None) -> Answering:
         """The settings of the engine, with the text of the prompt, and another number of `passages` where wanted."""
-        return Answering(answers=self.answers, passages=passages or self.passages, prompt=prompt)
+        return Answering(
+            answers=self.answers, unsupported=self.unsupported, passages=passages or self.passages, prompt=prompt
+        )
