@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "answering"))
 
 import support
 from collection import Collection, Question, open_collection, python_collection
-from follow_ups import follow_ups
+from follow_ups import conversation_to_rewrite, follow_ups
 from injection import STYLES, attacks
 
 from mainspring.data.documents.document import Document
@@ -37,7 +37,7 @@ from mainspring.evaluation.citations import CitedAnswer, score_citations
 from mainspring.evaluation.intervals import Estimate, clopper_pearson
 from mainspring.evaluation.scores import mean_score
 from mainspring.prompts.answering import Answering, KnowledgeEngine
-from mainspring.prompts.answering.follow_ups import conversation_to_rewrite, either, with_conversation
+from mainspring.prompts.answering.follow_ups import either, with_conversation
 from mainspring.prompts.answering.layout import conversation, lay_out
 from mainspring.prompts.answering.sentences import MARK, split
 from mainspring.runtimes.index.found import Found, Searched

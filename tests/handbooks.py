@@ -87,7 +87,7 @@ data = "handbook/*.md"
 [models.desk]
 task = "chat"
 remote = {{ url = "http://127.0.0.1:9/v1", model = "rule" }}
-knowledge = "handbook"
+knowledge = "{knowledge}"
 prompt = "desk.md"
 {desk}
 
@@ -108,18 +108,28 @@ WIDTH = 64
 _WORD = re.compile(r"\w+")
 
 
-def make_project(folder: Path, *, serving: str = "", handbook: str = "", desk: str = "") -> Project:
-    """The project with its documents, and a version of each model that is live."""
+def make_project(
+    folder: Path,
+    *,
+    serving: str = "",
+    handbook: str = "",
+    desk: str = "",
+    knowledge: str = "handbook",
+    files: dict[str, str] = {},  # noqa: B006 -- nobody changes it
+) -> Project:
+    """The project with its documents and more `files`, and a version of each model that is live."""
     folder.mkdir(parents=True)
-    (folder / "mainspring.toml").write_text(TOML.format(serving=serving, handbook=handbook, desk=desk))
-    for name, text in DOCUMENTS.items():
+    (folder / "mainspring.toml").write_text(
+        TOML.format(serving=serving, handbook=handbook, desk=desk, knowledge=knowledge)
+    )
+    for name, text in (DOCUMENTS | files).items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     (folder / "desk.md").write_text("You are the desk of an airline.")
     project = spec.load(folder)
     publish_handbook(project)
-    knowledge = {"model": "handbook", "passages": 3, "answers": "written"}
-    publish_chat(project, "desk", {"knowledge": knowledge}, (folder / "desk.md").read_text())
+    knows = {"model": knowledge, "passages": 3, "answers": "written"}
+    publish_chat(project, "desk", {"knowledge": knows}, (folder / "desk.md").read_text())
     publish_chat(project, "talker", {})
     return project
 

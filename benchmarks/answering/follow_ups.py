@@ -7,11 +7,13 @@ with the conversation in front, both, or a language model's rewriting.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from collection import Question
 
 from mainspring.prompts.answering.wording import content, stem
+from mainspring.runtimes.language.protocol import Message
 
 _TOO_COMMON = 12  # questions that have a word which says little about any
 
@@ -54,3 +56,16 @@ def follow_ups(questions: list[Question]) -> list[FollowUp]:
         if text != question.text:
             found.append(FollowUp(before, text, question.text, question.source))
     return found
+
+
+REWRITE = (
+    "Rewrite the user's last question so that it can be understood without the conversation: put in the names that it "
+    "refers to. Answer with the question alone."
+)
+
+
+def conversation_to_rewrite(history: Sequence[Message], question: str) -> list[Message]:
+    """What a language model is asked, to make `question` stand alone."""
+    told = "\n".join(f"{message['role']}: {message['content']}" for message in history)
+    asked = f"Conversation:\n{told[-2000:]}\n\nThe user's last question: {question}\n\nRewritten question:"
+    return [{"role": "system", "content": REWRITE}, {"role": "user", "content": asked}]

@@ -1,14 +1,21 @@
 """`mainspring search`, `ask` and `chat` of documents."""
 
+import asyncio
 import json
 
 import click
 import handbooks
 import pytest
 from handbooks import ANSWER, DOCUMENTS, QUESTION
+from prompts.engines import RuleEngine
 
+from mainspring import spec
 from mainspring.cli import cli
-from mainspring.errors import SpecError
+from mainspring.errors import RuntimeLoadError, SpecError
+from mainspring.lifecycle.knowledge import assistant
+from mainspring.prompts.knowledge import Knowledge
+from mainspring.use import OpenProject
+from mainspring.use.answers import answer
 
 from .conftest import in_folder
 
@@ -106,3 +113,39 @@ def test_doctor_counts_documents(mainspring, airdesk):
     assert checks["documents of handbook"]["found"] == "3"
     assert checks["extra [retrieval]"]["well"]
     assert checks["champion of handbook"]["well"]
+
+
+def test_an_index_of_another_embedder_is_refused(tmp_path):
+    project = handbooks.make_project(tmp_path / "airdesk")
+
+    def other(staged):
+        identity = {"name": "words", "revision": "another", "width": handbooks.WIDTH, "pooling": "cls", "context": 128}
+        (staged / "embedder.json").write_text(json.dumps({"identity": identity}))
+
+    handbooks.publish_handbook(project, more=other)
+    told = r"made with another embedder .*'mean' and 'cls'.*fit it again"
+    with OpenProject(project.folder).documents("handbook") as handbook, pytest.raises(RuntimeLoadError, match=told):
+        handbook.search(QUESTION)
+
+
+def test_milvus_lite_is_served_by_one_worker(tmp_path):
+    project = handbooks.make_project(tmp_path / "airdesk", handbook='store = "milvus"')
+    with pytest.raises(
+        SpecError, match=r"handbook\.store: Milvus Lite is open in one process at a time, and 2 gateway"
+    ):
+        cli.main(["serve", "--workers", "2", *in_folder(project)], standalone_mode=False)
+
+
+def test_what_is_unsupported_is_marked_if_the_spec_says_so(airdesk):
+    text = handbooks.TOML.format(serving="", handbook="", desk='unsupported = "marked"', knowledge="handbook")
+    marked = spec.parse(text, airdesk.folder).models["desk"].unsupported
+
+    async def ask():
+        knowledge = Knowledge("handbook", 3, "written", marked)
+        knows = await assistant(airdesk.state, airdesk.folder, knowledge, RuleEngine(handbooks.reply))
+        try:
+            return await answer(knows, QUESTION)
+        finally:
+            await knows.close()
+
+    assert asyncio.run(ask()).answer == f"{ANSWER} [1] Violins are made of cheese. [unsupported]"

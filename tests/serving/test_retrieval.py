@@ -59,7 +59,9 @@ def test_a_program_asks_an_assistant_as_a_tool_and_gets_what_it_knows(desk):
 
 
 def test_a_programs_own_model_answers_from_no_documents(desk):
-    text = handbooks.TOML.format(serving="", handbook="", desk=handbooks.CLERK).replace('= "talker"', '= "desk"')
+    text = handbooks.TOML.format(serving="", handbook="", desk=handbooks.CLERK, knowledge="handbook").replace(
+        '= "talker"', '= "desk"'
+    )
     with pytest.raises(
         SpecError, match=r"clerk\.model: 'desk' answers questions from 'handbook', and follows no prompt"
     ):

@@ -87,9 +87,10 @@ def _answer(model: LanguageModel, messages: list[Message], temperature: float, m
     if cited:
         from rich.console import Console
 
-        paths = {one.passage: model.opened.passage(one.passage).path for one in cited}
+        index = model.opened
+        paths = {one.passage: () if index is None else index.passage(one.passage).path for one in cited}
         shown = [
-            (one.number, place(model.opened, one.source, paths[one.passage], one.place[0], one.page), one.quote)
+            (one.number, place(index, one.source, paths[one.passage], one.place[0], one.page), one.quote)
             for one in cited
         ]
         print_citations(Console(highlight=False, markup=False), shown)

@@ -61,11 +61,23 @@ def _run(project: spec.Project, host: str | None, port: int | None, workers: int
 
     host, port = host or project.serving.host, project.serving.port if port is None else port
     workers = workers or project.serving.workers
+    _one_process_for_lite(project, workers)
     listener = _listen(host, port)
     _warn_if_open(project, host)
     parts = _parts(project, listener.fileno(), workers, loop)
     with listener, _shared_metrics(workers) as forget:
         Supervisor(parts, descriptors=[listener.fileno()], say=_say, on_end=forget).run()
+
+
+def _one_process_for_lite(project: spec.Project, workers: int) -> None:
+    """Refuse several workers where Milvus Lite keeps an index: all but one of them would answer 503."""
+    for name, model in project.retrievals.items():
+        if workers > 1 and model.store.kind == "milvus" and model.store.url is None:
+            raise project.mistake(
+                ("models", name, "store"),
+                f"Milvus Lite is open in one process at a time, and {workers} gateway workers are asked for: serve "
+                "with one (`--workers 1`), or give the `url` of a Milvus server",
+            )
 
 
 @contextlib.contextmanager

@@ -36,12 +36,12 @@ def filter_of(written: str | None) -> dict[str, Any] | None:
     return found
 
 
-def place(index: Index, document: str, path: Sequence[str], begin: int, page: int | None) -> str:
-    """`handbook/fares.md:12, Fares > Refunds`: the file with its line or page, and the headings."""
+def place(index: Index | None, document: str, path: Sequence[str], begin: int, page: int | None) -> str:
+    """`handbook/fares.md:12, Fares > Refunds`: the file with its line (of an `index`) or page, the headings."""
     where = document
     if page is not None:
         where += f", page {page}"
-    elif PurePath(document).suffix.lower() in _WITH_LINES:
+    elif index is not None and PurePath(document).suffix.lower() in _WITH_LINES:
         where += f":{index.text(document).count(chr(10), 0, begin) + 1}"
     return ", ".join(part for part in (where, " > ".join(path)) if part)
 

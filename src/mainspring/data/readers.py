@@ -24,13 +24,13 @@ from mainspring.data.canonical import canonical
 from mainspring.data.formats import FORMATS, format_of, inferred, read_format
 from mainspring.data.parsing import FROM_JSON, FROM_TEXT, FROM_TYPED, MISSING, parse_text
 from mainspring.errors import DataError, SpecError
+from mainspring.functions import is_function
 from mainspring.schema import Kind
 from mainspring.spec import Project
 
 Mistake: TypeAlias = Callable[[str], SpecError]
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _KNOWN = f"{', '.join(FORMATS)}; the text formats also compressed, as .csv.gz"
 _DATABASE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -83,7 +83,7 @@ def read_named(
 
 def gives_rows(folder: Path, data: str) -> bool:
     """Whether `data` is no file, but a database or a function."""
-    return bool(_DATABASE.match(data) or (_FUNCTION.fullmatch(data) and not (folder / data).exists()))
+    return bool(_DATABASE.match(data) or (is_function(data) and not (folder / data).exists()))
 
 
 def read_files(

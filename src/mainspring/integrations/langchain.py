@@ -34,11 +34,12 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import PrivateAttr
 
-from mainspring.integrations.models import Chat, Collection, citation_dict, found_elsewhere, passage_metadata
-from mainspring.runtimes.index.filters import Filter
-from mainspring.runtimes.index.found import Searched
+from mainspring.integrations.models import Chat, Collection, citation_dict, passage_metadata
+from mainspring.runtimes.index.foreign import LangChainSearch
 from mainspring.runtimes.language.protocol import Delta, Generate, Sampling, Usage
 from mainspring.serving.retrieval.results import PassageFound
+
+__all__ = ["ChatMainspring", "LangChainSearch", "MainspringRetriever"]
 
 
 class MainspringRetriever(BaseRetriever):
@@ -182,27 +183,6 @@ class ChatMainspring(BaseChatModel):
             response_metadata={"finish_reason": part.finish, "model_name": self.model} if part.finish else {},
         )
         return ChatGenerationChunk(message=message)
-
-
-class LangChainSearch:
-    """A retriever of LangChain as a `Search`, for `mainspring.use.LanguageModel.knowing`.
-
-    How many passages it gives is its own affair; of more than are wanted the first are taken. Filters it has none.
-    """
-
-    def __init__(self, retriever: BaseRetriever) -> None:
-        self._retriever = retriever
-
-    async def __call__(self, question: str, k: int, where: Filter | None = None) -> Searched:
-        """See `runtimes.index.found.Search`.
-
-        Raises:
-            UnsupportedError: there is a filter.
-        """
-        documents = await self._retriever.ainvoke(question)
-        return found_elsewhere(
-            [(document.id, document.page_content, document.metadata, None) for document in documents[:k]], where
-        )
 
 
 def _document(found: PassageFound) -> Document:

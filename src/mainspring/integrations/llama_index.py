@@ -33,11 +33,12 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from pydantic import PrivateAttr
 
-from mainspring.integrations.models import Chat, Collection, citation_dict, found_elsewhere, passage_metadata
-from mainspring.runtimes.index.filters import Filter
-from mainspring.runtimes.index.found import Searched
+from mainspring.integrations.models import Chat, Collection, citation_dict, passage_metadata
+from mainspring.runtimes.index.foreign import LlamaIndexSearch
 from mainspring.runtimes.language.protocol import Delta, Generate, Message, Sampling, Usage
 from mainspring.serving.retrieval.results import PassageFound
+
+__all__ = ["LlamaIndexSearch", "MainspringLLM", "MainspringRetriever"]
 
 
 class MainspringRetriever(BaseRetriever):
@@ -205,26 +206,6 @@ class _Growing:
         """As LlamaIndex has it."""
         message = ChatMessage(self._text, role=MessageRole.ASSISTANT, additional_kwargs=self._more)
         return ChatResponse(message=message, delta=delta, additional_kwargs=self._counts)
-
-
-class LlamaIndexSearch:
-    """A retriever of LlamaIndex as a `Search`, for `mainspring.use.LanguageModel.knowing`.
-
-    How many passages it gives is its own affair; of more than are wanted the first are taken. Filters it has none.
-    """
-
-    def __init__(self, retriever: BaseRetriever) -> None:
-        self._retriever = retriever
-
-    async def __call__(self, question: str, k: int, where: Filter | None = None) -> Searched:
-        """See `runtimes.index.found.Search`.
-
-        Raises:
-            UnsupportedError: there is a filter.
-        """
-        nodes = await self._retriever.aretrieve(question)
-        found = [(one.node.node_id, one.node.get_content(), one.node.metadata, one.score) for one in nodes[:k]]
-        return found_elsewhere(found, where)
 
 
 def _completion(response: ChatResponse) -> CompletionResponse:

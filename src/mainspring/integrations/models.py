@@ -5,19 +5,14 @@ All work is done on one event loop in a thread, since an engine belongs to the l
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from mainspring.data.documents.document import Value
-from mainspring.data.documents.passages import Passage
-from mainspring.errors import EngineGoneError, OverloadedError, RequestError, SpecError, UnsupportedError, require
-from mainspring.runtimes.index.filters import Filter
-from mainspring.runtimes.index.found import Found, Searched
+from mainspring.errors import EngineGoneError, OverloadedError, RequestError, SpecError, require
 from mainspring.runtimes.language.protocol import Citation, Delta, Engine, Generate, Usage
 from mainspring.runtimes.language.remote import RemoteEngine, RemoteSettings
 from mainspring.serving.retrieval.results import PassageFound, SearchResult
@@ -217,43 +212,3 @@ def passage_metadata(found: PassageFound) -> dict[str, Any]:
 def _either(project: Path | str | None, url: str | None) -> None:
     if (project is None) == (url is None):
         raise SpecError("either `project` (a folder on this machine) or `url` (a gateway), and not both")
-
-
-def found_elsewhere(
-    texts: Sequence[tuple[str | None, str, Mapping[str, Any], float | None]], where: Filter | None
-) -> Searched:
-    """What a retriever of another library found, best first: id, text, metadata, score.
-
-    `source` and `title` of the metadata name the document, if they are there. The text is all that is known of it, so
-    that places are those in the text. Without a score they are by rank: 1, 1/2, 1/3, …
-
-    Raises:
-        UnsupportedError: there is a filter, of which such a retriever knows nothing.
-    """
-    if where is not None:
-        raise UnsupportedError("this retriever takes no filters: leave it out", "filter")
-    found = []
-    for rank, (id_, text, metadata, score) in enumerate(texts, 1):
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        source = str(metadata.get("source") or metadata.get("file_name") or id_ or digest[:12])
-        page = metadata.get("page")
-        passage = Passage(
-            source=source, begin=0, end=len(text), text=text, page=page if isinstance(page, int) and page > 0 else None
-        )
-        kept: dict[str, Value] = {
-            name: value for name, value in metadata.items() if isinstance(value, str | int | float | bool)
-        }
-        points = 1 / rank if score is None else float(score)
-        found.append(
-            Found(
-                id=id_ or digest,
-                passage=passage,
-                quote=text,
-                score=points,
-                dense=points,
-                sparse=0.0,
-                title=str(metadata.get("title") or source),
-                metadata=kept,
-            )
-        )
-    return Searched(found=found)

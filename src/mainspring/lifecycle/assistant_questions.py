@@ -109,8 +109,8 @@ def load(project: Project, model: str, number: int | None = None) -> AssistantQu
     """
     spec = project.models[model]
     assert isinstance(spec, ChatSpec)
-    assert spec.knowledge is not None
-    collection = spec.knowledge
+    assert spec.collection is not None
+    collection = spec.collection
     if project.retrieval(collection).questions is None:
         return f"{collection} has no questions to judge answers by: `questions` in [models.{collection}] names them"
     if desired.read(project.state).champion(collection) is None:

@@ -14,7 +14,7 @@ from typing import Any
 from mainspring import prompts
 from mainspring.lifecycle.engines import engine_of
 from mainspring.lifecycle.indexes import OpenIndex, open_index
-from mainspring.lifecycle.knowledge import Assistant
+from mainspring.lifecycle.knowledge import Assistant, assistant
 from mainspring.prompts import LanguageModel
 from mainspring.prompts.knowledge import Knowledge
 from mainspring.prompts.model_tools import ModelTool, ask_documents, ask_language, ask_prompt, ask_table, model_tool
@@ -99,6 +99,8 @@ class Champions:
         knowledge = Knowledge.of(version.manifest.parameters)
         if knowledge is None:
             return engine
+        if knowledge.is_function:
+            return (await assistant(self._project.state, version.folder, knowledge, engine)).engine()
         return Assistant.of(version.folder, knowledge, engine, await self._index(knowledge.model)).engine()
 
     async def _index(self, name: str) -> OpenIndex:

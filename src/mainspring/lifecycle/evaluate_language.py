@@ -83,9 +83,11 @@ def evaluate(
         MainspringError: it cannot be asked.
     """
     spec = project.language(model)
-    knows = isinstance(spec, ChatSpec) and spec.knowledge is not None
+    knows = isinstance(spec, ChatSpec) and spec.collection is not None
     if not knows and (questions is not None or judge is not None):
-        raise SpecError(f"{model} answers from no documents: questions and a judge are for a model with `knowledge`")
+        raise SpecError(
+            f"{model} answers from no documents of this project: questions and a judge are for a model that does"
+        )
     champion = desired.read(project.state).champion(model)
     found = versions.chosen(project.state, model, version, champion)
     report = language_report.read(found)

@@ -12,6 +12,7 @@ from mainspring.lifecycle.engines import engine_of
 from mainspring.registry.versions import Version
 from mainspring.runtimes.index.filters import Filter
 from mainspring.runtimes.index.found import Searched
+from mainspring.runtimes.index.identity import read_embedder
 from mainspring.runtimes.index.index import Index
 from mainspring.runtimes.index.rerank import open_reranker
 from mainspring.runtimes.index.searching import Searcher
@@ -54,8 +55,9 @@ async def open_index(state: Path, version: Version) -> OpenIndex:
     index = await asyncio.to_thread(Index.load, version.folder / FOLDER)
     try:
         reranker = await asyncio.to_thread(open_reranker, index, version.folder / FOLDER, version.folder)
+        described = read_embedder(version.folder)
         embedder = await engine_of(state, version)
-        return OpenIndex(index, embedder, Searcher(embedder, index, reranker=reranker))
+        return OpenIndex(index, embedder, Searcher(embedder, index, embedder=described, reranker=reranker))
     except BaseException:
         index.close()
         raise

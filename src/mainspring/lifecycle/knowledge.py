@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mainspring.prompts.answering import Answering, KnowledgeEngine
 from mainspring.prompts.knowledge import PROMPT, Knowledge
 from mainspring.registry import desired, versions
 from mainspring.registry.versions import Version
+from mainspring.runtimes.index.foreign import NamedSearch, load_search
 from mainspring.runtimes.index.found import Search
 from mainspring.runtimes.language.protocol import Engine
 
@@ -31,11 +33,11 @@ class Assistant:
         return cls(index.embedder, index, Answering(answers="quoted"), index)
 
     @classmethod
-    def of(cls, folder: Path, knowledge: Knowledge, writer: Engine, index: OpenIndex) -> Assistant:
-        """A version of a chat model, which lies in `folder`, with the open index of what it answers from."""
+    def of(cls, folder: Path, knowledge: Knowledge, writer: Engine, search: OpenIndex | NamedSearch) -> Assistant:
+        """A version of a chat model, which lies in `folder`, with what it answers from."""
         prompt = folder / PROMPT
         text = prompt.read_text(encoding="utf-8") if prompt.is_file() else ""
-        return cls(writer, index, knowledge.answering(text), index)
+        return cls(writer, search, knowledge.answering(text), search if isinstance(search, OpenIndex) else None)
 
     def asking(self, search: Search, passages: int | None = None) -> Assistant:
         """The same with another search, and perhaps another number of passages."""
@@ -70,7 +72,11 @@ async def assistant(state: Path, folder: Path, knowledge: Knowledge, engine: Eng
 
     Raises:
         RegistryError: the collection has no champion, or is damaged.
+        SpecError, DataError: the function that gives a retriever is not there, or gives none.
     """
+    if knowledge.is_function:
+        search = await asyncio.to_thread(load_search, knowledge.model, state.parent)
+        return Assistant.of(folder, knowledge, engine, search)
     champion = desired.read(state).champion(knowledge.model)
     if champion is None:
         raise versions.no_champion(state, knowledge.model)

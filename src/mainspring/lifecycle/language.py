@@ -24,6 +24,7 @@ from mainspring.lifecycle.progress import Prepared, Watcher
 from mainspring.prompts.knowledge import PROMPT, Knowledge
 from mainspring.registry import versions
 from mainspring.registry.versions import Manifest, Version
+from mainspring.runtimes.index.foreign import load_search
 from mainspring.schema import Column, Schema, Target
 from mainspring.spec import AnsweringSpec, ChatSpec, LanguageSpec, Project
 from mainspring.tasks import language
@@ -46,8 +47,12 @@ def prepare(project: Project, model: str, watcher: Watcher) -> Prepared:
 
     Raises:
         WeightsError: they cannot be had, or are not what their sha256 says.
+        SpecError, DataError: the function that is to give what it knows is not there, or gives no retriever.
     """
     spec = project.language(model)
+    if isinstance(spec, ChatSpec) and spec.knowledge is not None and spec.collection is None:
+        watcher.step(model, f"asking {spec.knowledge} for a retriever")
+        load_search(spec.knowledge, project.folder)
     if spec.remote is not None:
         identity, build = _text_print(spec.remote.model_dump_json()), _remote(spec)
     else:
@@ -112,7 +117,7 @@ def _make(
     questions = _questions(project, model, spec, watcher)
     built = build(staged)
     if isinstance(spec, ChatSpec) and spec.knowledge is not None:
-        knowledge = Knowledge(spec.knowledge, spec.passages, spec.answers)
+        knowledge = Knowledge(spec.knowledge, spec.passages, spec.answers, spec.unsupported)
         built = replace(built, parameters={**built.parameters, "knowledge": msgspec.to_builtins(knowledge)})
         if (prompt := _prompt(project, model, spec)) is not None:
             (staged / PROMPT).write_text(prompt, encoding="utf-8")
@@ -152,7 +157,7 @@ def _questions(
 ) -> Questions | AssistantQuestions | str:
     """Those that the spec names, or those of what it knows; or, in words, why there are none."""
     if not isinstance(spec, AnsweringSpec) or (
-        spec.data is None and not (isinstance(spec, ChatSpec) and spec.knowledge)
+        spec.data is None and not (isinstance(spec, ChatSpec) and spec.collection)
     ):
         return "there are no questions to judge by (`data` and `target`)"
     if spec.data is None:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import mainspring
+from mainspring.functions import code_of
 from mainspring.registry import desired, versions
 from mainspring.registry.versions import Lineage, Version
-from mainspring.spec import LanguageSpec, ModelSpec, Project, PromptSpec, RetrievalSpec
+from mainspring.spec import ChatSpec, LanguageSpec, ModelSpec, Project, PromptSpec, RetrievalSpec
 
 # What a fit depends on. A change elsewhere, as in the gateway, makes no model stale.
 _TABLES = ("data", "evaluation", "runtimes", "schema.py", "tasks")
@@ -143,12 +144,10 @@ def _own_code(parts: tuple[str, ...]) -> bytes:
 
 
 def _users_code(project: Project, spec: ModelSpec) -> bytes:
-    """The module that gives the data, where `data` is `module:function` in the project's folder."""
+    """The module that gives the data, or what a chat model answers from, where the spec names a function of it."""
     if isinstance(spec, LanguageSpec):
-        return b""
-    module, _, function = getattr(spec, "data", "").partition(":")
-    path = project.folder / (module.replace(".", "/") + ".py")
-    return path.read_bytes() if function.isidentifier() and path.is_file() else b""
+        return code_of(spec.knowledge or "", project.folder) if isinstance(spec, ChatSpec) else b""
+    return code_of(getattr(spec, "data", ""), project.folder)
 
 
 def _digest(*parts: bytes) -> str:

@@ -12,6 +12,8 @@ from mainspring.errors import EngineGoneError, OverloadedError, RuntimeLoadError
 from mainspring.prompts.knowledge import PROMPT, Knowledge
 from mainspring.prompts.model_tools import ask_language
 from mainspring.registry.versions import Golden, Manifest, Version
+from mainspring.runtimes.index.foreign import load_search
+from mainspring.runtimes.index.found import Search
 from mainspring.runtimes.language.client import EngineClient, socket_path
 from mainspring.runtimes.language.protocol import Delta, Generate, Sampling
 from mainspring.serving.live import LiveVersion
@@ -27,15 +29,23 @@ class LanguageVersion(LiveVersion):
     """A version whose `engine` answers. `golden` has prompts whose first tokens the engine must give again.
 
     There are none for an endpoint, which is somebody else's to keep. `knowledge` is what a chat model answers from, and
-    `instructions` the prompt that says how.
+    `instructions` the prompt that says how; `foreign` searches it, where it is no collection of this project.
     """
 
-    def __init__(self, manifest: Manifest, engine: EngineClient, golden: Golden, instructions: str = "") -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        engine: EngineClient,
+        golden: Golden,
+        instructions: str = "",
+        foreign: Search | None = None,
+    ) -> None:
         super().__init__(manifest)
         self.engine = engine
         self.golden = golden
         self.knowledge = Knowledge.of(manifest.parameters)
         self.instructions = instructions
+        self.foreign = foreign
 
     @classmethod
     def load(cls, state: Path, version: Version, silence: float, golden: Golden | None = None) -> LanguageVersion:
@@ -45,12 +55,15 @@ class LanguageVersion(LiveVersion):
 
         Raises:
             RegistryError: a file that is read here is missing or damaged. (The weights are verified by the engine.)
+            SpecError, DataError: the function that is to give what it knows is not there, or gives no retriever.
         """
         manifest = version.manifest
         socket = socket_path(state, manifest.model, manifest.version)
         engine = EngineClient(socket, silence_seconds=silence)
         instructions = version.file(PROMPT).read_text(encoding="utf-8") if PROMPT in manifest.files else ""
-        return cls(manifest, engine, golden or version.golden(), instructions)
+        knowledge = Knowledge.of(manifest.parameters)
+        foreign = load_search(knowledge.model, state.parent) if knowledge and knowledge.is_function else None
+        return cls(manifest, engine, golden or version.golden(), instructions, foreign)
 
     async def open(self) -> None:
         """Wait until the engine answers, and as it did when the version was made."""

@@ -121,11 +121,14 @@ def _tool(loaded: LiveVersion, lease: Callable[[str], LiveVersion]) -> ModelTool
     """`loaded` as a tool; a chat model with knowledge together with the collection that it answers from."""
     tell = loaded.tell
     if isinstance(loaded, LanguageVersion) and loaded.knowledge is not None:
-        documents = lease(loaded.knowledge.model)
-        if not isinstance(documents, RetrievalVersion):
-            raise Problem(503, f"{loaded.model} answers from {documents.model}, which is live and has no passages")
         settings = loaded.knowledge.answering(loaded.instructions)
-        engine = KnowledgeEngine(loaded.engine, documents.search, settings, embed=documents.vectors)
+        if loaded.foreign is not None:
+            engine = KnowledgeEngine(loaded.engine, loaded.foreign, settings)
+        else:
+            documents = lease(loaded.knowledge.model)
+            if not isinstance(documents, RetrievalVersion):
+                raise Problem(503, f"{loaded.model} answers from {documents.model}, which is live and has no passages")
+            engine = KnowledgeEngine(loaded.engine, documents.search, settings, embed=documents.vectors)
         tell = partial(ask_language, engine, loaded.manifest.task)
     return model_tool(loaded.model, loaded.manifest.task, loaded.manifest.schema, tell)
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from mainspring.functions import is_function
 from mainspring.schema import Kind
 from mainspring.spec.values import Budget, Seconds, Strict, Window, WrittenBudget, WrittenWindow
 
@@ -266,31 +267,38 @@ class AnsweringSpec(LanguageSpec):
 class ChatSpec(AnsweringSpec):
     """Messages in, an answer out.
 
-    `knowledge` is the retrieval model that it answers from, with so many `passages` a question. Its answers are then
-    `written` by the language model and checked against the passages, or `quoted` from them; `prompt` is the file that
-    says who it is, and how it is to answer. Without `data` it is judged by its collection's questions: by whether it
-    cites the place that answers, or by `metric`, where the answers are known.
+    `knowledge` is the retrieval model that it answers from, with so many `passages` a question; or "module:function",
+    which gives a retriever of another library. Its answers are then `written` by the language model and checked against
+    the passages, what is `unsupported` removed or marked; or `quoted` from them. `prompt` is the file that says who it
+    is, and how it is to answer. Without `data` it is judged by its collection's questions: by whether it cites the
+    place that answers, or by `metric`, where the answers are known.
     """
 
     task: Literal["chat"]
     knowledge: str | None = None
     passages: Annotated[int, Field(ge=1, le=32)] = 5
     answers: Literal["written", "quoted"] = "written"
+    unsupported: Literal["removed", "marked"] = "removed"
     prompt: str | None = None
 
     @model_validator(mode="after")
     def _answers_from_knowledge(self) -> ChatSpec:
-        beside = self.model_fields_set & {"passages", "answers", "prompt"}
+        beside = self.model_fields_set & {"passages", "answers", "unsupported", "prompt"}
         if self.knowledge is None and beside:
-            raise ValueError(f"`knowledge` (a retrieval model of this project) together with {sorted(beside)}")
+            raise ValueError(f"`knowledge` (a retrieval model, or module:function) together with {sorted(beside)}")
         if self.data is None and self.metric not in (None, "exact_match", "token_f1"):
             raise ValueError(f'metric = "exact_match" or "token_f1" without `data`; found {self.metric!r}')
         return self
 
     @property
+    def collection(self) -> str | None:
+        """The retrieval model that it answers from, if it does from one."""
+        return None if self.knowledge is None or is_function(self.knowledge) else self.knowledge
+
+    @property
     def uses(self) -> tuple[str, ...]:
         """The model that it answers from."""
-        return (self.knowledge,) if self.knowledge else ()
+        return (self.collection,) if self.collection else ()
 
 
 class CompletionSpec(AnsweringSpec):

@@ -22,8 +22,8 @@ def wrong_references(models: Mapping[str, ModelSpec], names: Collection[str]) ->
             mistakes += _wrong_names(name, asked, models, names)
             mistakes += _wrong_strategies(name, spec)
             mistakes += _knowing(name, spec, models)
-        elif isinstance(spec, ChatSpec) and spec.knowledge is not None:
-            mistakes += _wrong_names(name, [("knowledge", spec.knowledge, "retrieval")], models, names)
+        elif isinstance(spec, ChatSpec) and spec.collection is not None:
+            mistakes += _wrong_names(name, [("knowledge", spec.collection, "retrieval")], models, names)
     return mistakes
 
 

@@ -25,14 +25,14 @@ from mainspring.data.documents.tokens import EstimatedTokens, Tokens, read_token
 from mainspring.errors import RuntimeLoadError, WeightsError
 from mainspring.files import lock, sync_folder, write_atomically
 from mainspring.registry.versions import Golden
-from mainspring.runtimes.index.identity import Embedder
+from mainspring.runtimes.index.identity import DESCRIPTION, Embedder
 from mainspring.runtimes.language.pooling import read_pooling
 from mainspring.runtimes.language.protocol import Engine
 from mainspring.spec import EmbeddingSpec, Project, RetrievalSpec
 
 DEFAULT = "all-minilm-l6-v2"
 FOLDER = "embedders"
-DESCRIPTION, REMOTE = "embedder.json", "remote.json"
+REMOTE = "remote.json"
 _FORMAT = 1  # of what is written; another one is prepared anew
 _USUAL_TOKENS = 200  # of a passage: see docs/benchmarks.md
 

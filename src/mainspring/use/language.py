@@ -140,11 +140,9 @@ class LanguageModel:
         return self._engine if self._assistant is None else self._assistant.engine()
 
     @property
-    def opened(self) -> Index:
-        """The index that it answers from, once it was asked; SpecError if there is none."""
-        if self._assistant is None or self._assistant.index is None:
-            raise self._knows_nothing()
-        return self._assistant.index.index
+    def opened(self) -> Index | None:
+        """The index that it answers from, once it was asked; None, where that is no collection of ours."""
+        return None if self._assistant is None or self._assistant.index is None else self._assistant.index.index
 
     def close(self) -> None:
         """Let go of the engine."""

@@ -265,14 +265,3 @@ def test_a_small_model_end_to_end():
     for one in deltas[-1].citations:
         assert documents[one.source][slice(*one.place)] == one.quote
         assert text[one.end :].startswith(f" [{one.number}]")
-
-
-def test_a_rewriting_by_the_model_is_searched_for_and_paid_for():
-    search = WordSearch(handbook())
-    says = Says("May a dog be a snake?")
-    conversation = [user("May I take snakes?"), {"role": "assistant", "content": "No."}, user("And it?")]
-    _, last, usage, _ = answer(KnowledgeEngine(says, search, Answering(rewrite=True)), asked(*conversation))
-    assert search.asked == ["And it?", "May I take snakes? And it?", "May a dog be a snake?"]
-    assert last.answered.question == "May a dog be a snake?"
-    assert "May I take snakes?" in says.requests[0].messages[-1]["content"]
-    assert usage.prompt == sum(asyncio.run(says.count(request)) for request in says.requests)

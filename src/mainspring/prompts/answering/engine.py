@@ -16,7 +16,6 @@ from mainspring.errors import ContextError, UnsupportedError
 from mainspring.prompts.answering.citations import Answer
 from mainspring.prompts.answering.conflicts import conflicts
 from mainspring.prompts.answering.follow_ups import (
-    conversation_to_rewrite,
     either,
     needs_conversation,
     with_conversation,
@@ -36,7 +35,6 @@ from mainspring.runtimes.language.protocol import (
     EngineInfo,
     Finish,
     Generate,
-    Sampling,
     Usage,
 )
 
@@ -94,8 +92,8 @@ class KnowledgeEngine:
             StoreError, OverloadedError, EngineGoneError: search or model cannot be asked now.
         """
         said = _understood(request)
-        question, searched, spent = await self._found(said, where)
-        under_way = _UnderWay(request, said, question, searched, spent)
+        question, searched = await self._found(said, where)
+        under_way = _UnderWay(request, said, question, searched)
         if not searched.found or _unanswerable(searched):
             async for piece in self._abstained(under_way):
                 yield piece
@@ -117,7 +115,7 @@ class KnowledgeEngine:
     async def count(self, request: Generate) -> int:
         """How many tokens the prompt of `request` has, with its passages."""
         said = _understood(request)
-        _, searched, _ = await self._found(said, None)
+        _, searched = await self._found(said, None)
         if not searched.found or _unanswerable(searched) or self._settings.answers == "quoted":
             return 0
         layout = await lay_out(self._engine, self._settings, said, searched.found, request.sampling.max_tokens)
@@ -130,18 +128,14 @@ class KnowledgeEngine:
     async def close(self) -> None:
         """Nothing is held here: the language model and the index are closed by whoever opened them."""
 
-    async def _found(self, said: Conversation, where: Filter | None) -> tuple[str, Searched, Usage]:
-        """What is searched for, the passages, and what the model took to rewrite the question."""
+    async def _found(self, said: Conversation, where: Filter | None) -> tuple[str, Searched]:
+        """What is searched for, and the passages."""
         k = self._settings.passages
         if not said.questions or not needs_conversation(said.question):
-            return said.question, await self._search(said.question, k, where), Usage(0, 0)
-        forms = [with_conversation(said.question, said.questions)]
-        rewritten, spent = await self._rewritten(said) if self._settings.rewrite else ("", Usage(0, 0))
-        forms += [rewritten] if rewritten else []
-        found = await asyncio.gather(
-            self._search(said.question, k, where), *(self._in_short(form, k, where) for form in forms)
-        )
-        return forms[-1], either([searched for searched in found if searched is not None], k), spent
+            return said.question, await self._search(said.question, k, where)
+        longer = with_conversation(said.question, said.questions)
+        found = await asyncio.gather(self._search(said.question, k, where), self._in_short(longer, k, where))
+        return longer, either([searched for searched in found if searched is not None], k)
 
     async def _in_short(self, form: str, k: int, where: Filter | None) -> Searched | None:
         """What a longer form of the question finds, if the embedder takes it."""
@@ -149,20 +143,6 @@ class KnowledgeEngine:
             return await self._search(form, k, where)
         except ContextError:
             return None
-
-    async def _rewritten(self, said: Conversation) -> tuple[str, Usage]:
-        asked = Generate(
-            messages=conversation_to_rewrite(said.history, said.question),
-            sampling=Sampling(temperature=0, max_tokens=_REWRITTEN, stop=("\n",)),
-        )
-        text, usage = "", Usage(0, 0)
-        async with aclosing(cast(Any, self._engine.generate(asked))) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Usage):
-                    usage = piece
-                else:
-                    text += piece.text
-        return text.strip(), usage
 
     async def _written(self, now: _UnderWay) -> AsyncGenerator[Delta, None]:
         """What the model writes, as far as it is supported."""
@@ -274,7 +254,6 @@ class _UnderWay:
     said: Conversation
     question: str
     searched: Searched
-    spent: Usage  # before the answer was begun
     evidence: Evidence | None = None
     answer: Answer | None = None
     left_out: int = 0
@@ -302,8 +281,7 @@ class _UnderWay:
 
     def took(self) -> Usage:
         """All that the model took."""
-        usage = self.usage or Usage(0, 0)
-        return Usage(self.spent.prompt + usage.prompt, self.spent.completion + usage.completion, usage.cached)
+        return self.usage or Usage(0, 0)
 
     def answered(self, *, abstained: bool = False, conflicts: int = 0) -> Answered:
         """How it came about."""

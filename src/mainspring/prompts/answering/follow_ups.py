@@ -2,7 +2,7 @@
 
 "And for children?" finds nothing. Besides the question as it was asked, it is searched for with the user's questions
 before it in front, and each passage counts with its better score. A language model's own rewriting (Elgohary et al.,
-2019, CANARD) may be a third form. What each is worth: docs/benchmarks.md, "Retrieval: answering".
+2019, CANARD) was measured as a third form, and finds less: docs/benchmarks.md, "Retrieval: answering".
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from mainspring.prompts.answering.wording import content
 from mainspring.runtimes.index.found import Found, Searched
-from mainspring.runtimes.language.protocol import Message
 
 _REFERS = re.compile(
     r"\b(?:it|its|it's|that|this|these|those|they|them|their|he|she|him|her|his|one|ones|same|former|latter|"
@@ -22,11 +21,6 @@ _REFERS = re.compile(
 )
 _FEW = 3  # content words that a question alone rarely makes do with
 _LONGEST = 1000  # characters of the conversation's words, the last ones
-
-REWRITE = (
-    "Rewrite the user's last question so that it can be understood without the conversation: put in the names that it "
-    "refers to. Answer with the question alone."
-)
 
 
 def needs_conversation(question: str) -> bool:
@@ -46,13 +40,6 @@ def with_conversation(question: str, before: Sequence[str]) -> str:
         if not needs_conversation(earlier):
             break
     return f"{' '.join(taken)[-_LONGEST:]} {question}"
-
-
-def conversation_to_rewrite(history: Sequence[Message], question: str) -> list[Message]:
-    """What a language model is asked, to make `question` stand alone."""
-    told = "\n".join(f"{message['role']}: {message['content']}" for message in history)
-    asked = f"Conversation:\n{told[-2 * _LONGEST :]}\n\nThe user's last question: {question}\n\nRewritten question:"
-    return [{"role": "system", "content": REWRITE}, {"role": "user", "content": asked}]
 
 
 def either(results: Sequence[Searched], k: int) -> Searched:

@@ -17,7 +17,7 @@ class Answering(msgspec.Struct, frozen=True, kw_only=True):
     passages don't hold the answer. `unsupported` is what becomes of a sentence that no passage supports: it is removed,
     or marked. `patience` is after how many such sentences in a row, or such as were said before, no more is asked of
     the model, and `tokens` the most that it writes unless the request says how many. `sentences` is how many are quoted
-    at most. `rewrite` has the language model make a follow-up question stand alone, too.
+    at most.
     """
 
     answers: Literal["written", "quoted"] = "written"
@@ -28,4 +28,3 @@ class Answering(msgspec.Struct, frozen=True, kw_only=True):
     patience: int = 3
     tokens: int = 256
     sentences: int = 3
-    rewrite: bool = False

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import msgspec
 
 from mainspring.errors import RuntimeLoadError
+
+DESCRIPTION = "embedder.json"  # beside the embedder's own files: who it is
 
 
 class Embedder(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,3 +43,20 @@ class Embedder(msgspec.Struct, frozen=True, kw_only=True):
         raise RuntimeLoadError(
             f"the index was made with another embedder than the one that would ask it ({told}): fit it again"
         )
+
+
+class _Described(msgspec.Struct):
+    identity: Embedder
+
+
+def read_embedder(folder: Path) -> Embedder | None:
+    """Who the embedder in `folder` is; None, where nothing there says it.
+
+    Raises:
+        RuntimeLoadError: what says it is damaged.
+    """
+    path = folder / DESCRIPTION
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Described).identity if path.is_file() else None
+    except (OSError, msgspec.DecodeError) as error:
+        raise RuntimeLoadError(f"{path} cannot be read: {error}") from None

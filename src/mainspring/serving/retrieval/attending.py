@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mainspring.errors import MainspringError, OverloadedError, RequestError
 from mainspring.runtimes.index.filters import Filter
-from mainspring.runtimes.index.found import Searched
+from mainspring.runtimes.index.found import Search, Searched
 from mainspring.serving.answering import business_key
 from mainspring.serving.language_metrics import LanguageMetrics, Stopwatch
 from mainspring.serving.live import LiveVersion
@@ -84,13 +84,22 @@ class Retrieving:
             Problem: it took too long.
             MainspringError: what the index and its embedder raise.
         """
-        try:
-            async with asyncio.timeout(self._seconds):
-                result = await loaded.search(question, k, where)
-        except TimeoutError:
-            raise Problem(503, f"the search took longer than {self._seconds:g} s: try again") from None
+        result = await self.foreign(loaded.search, question, k, where)
         self.metrics.searched(loaded.model, loaded.name, result)
         return result
+
+    async def foreign(self, search: Search, question: str, k: int, where: Filter | None = None) -> Searched:
+        """What `search`, of whatever, finds within the time that there is.
+
+        Raises:
+            Problem: it took too long.
+            MainspringError: what it raises.
+        """
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await search(question, k, where)
+        except TimeoutError:
+            raise Problem(503, f"the search took longer than {self._seconds:g} s: try again") from None
 
 
 def problem_of(error: MainspringError, field: str) -> Problem:

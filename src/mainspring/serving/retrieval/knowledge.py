@@ -63,9 +63,13 @@ class Assistants:
         """
         knowledge = loaded.knowledge
         assert knowledge is not None
+        settings = knowledge.answering(loaded.instructions, passages)
+        if loaded.foreign is not None:
+            search = NotedSearch(partial(self._retrieving.foreign, loaded.foreign), where)
+            yield Answerer(KnowledgeEngine(loaded.engine, search, settings), search)
+            return
         documents = self._lease(loaded, knowledge.model, key)
         try:
-            settings = knowledge.answering(loaded.instructions, passages)
             answerer = self._answerer(loaded.engine, documents, settings, where)
             yield answerer
             # An answer may need several searches, so that each has an id of its own.

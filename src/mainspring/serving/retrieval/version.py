@@ -14,6 +14,7 @@ from mainspring.prompts.model_tools import ask_documents
 from mainspring.registry.versions import Golden, Manifest, Version
 from mainspring.runtimes.index.filters import Filter
 from mainspring.runtimes.index.found import Searched
+from mainspring.runtimes.index.identity import Embedder, read_embedder
 from mainspring.runtimes.index.index import Index
 from mainspring.runtimes.index.rerank import Reranker, open_reranker
 from mainspring.runtimes.index.searching import Searcher
@@ -30,7 +31,8 @@ _closing: set[asyncio.Task[None]] = set()  # the event loop itself holds its tas
 class RetrievalVersion(LiveVersion):
     """A version whose `index` is searched with the vectors of its `embedder`, and what is found is perhaps reread.
 
-    `questions` are those of the golden examples, each with the ids of its best passages.
+    `questions` are those of the golden examples, each with the ids of its best passages; `described` is who the
+    embedder is, by what lies beside it.
     """
 
     def __init__(
@@ -40,12 +42,14 @@ class RetrievalVersion(LiveVersion):
         index: Index,
         reranker: Reranker | None,
         questions: list[tuple[str, list[str]]],
+        described: Embedder | None = None,
     ) -> None:
         super().__init__(manifest)
         self.embedder = embedder
         self.index = index
         self._reranker = reranker
         self._questions = questions
+        self._described = described
         self._searcher: Searcher | None = None  # from `open` on, when it is known what the embedder gives
 
     @classmethod
@@ -66,16 +70,19 @@ class RetrievalVersion(LiveVersion):
         index = Index.load(version.folder / FOLDER)
         try:
             reranker = open_reranker(index, version.folder / FOLDER, version.folder)
+            described = read_embedder(version.folder)
         except BaseException:
             index.close()
             raise
-        return cls(version.manifest, embedder, index, reranker, questions)
+        return cls(version.manifest, embedder, index, reranker, questions, described)
 
     async def open(self) -> None:
         """Wait until the embedder answers as when the version was made, and see that questions find their passages."""
         try:
             await self.embedder.open()
-            self._searcher = Searcher(self.embedder.engine, self.index, reranker=self._reranker)
+            self._searcher = Searcher(
+                self.embedder.engine, self.index, embedder=self._described, reranker=self._reranker
+            )
             for question, ids in self._questions:
                 await self._check(question, ids)
         except BaseException:

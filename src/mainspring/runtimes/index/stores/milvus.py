@@ -239,7 +239,10 @@ class MilvusStore:
         if code == _NOT_FOUND:
             return Trouble("there is no such collection: fit the model again")
         if "Open local milvus failed" in said:
-            return Trouble("another process has it open: only one can. Give the `url` of a server instead")
+            return Trouble(
+                "another process, as a running service, has it open: only one can. Ask that service, or give the `url` "
+                "of a server"
+            )
         unconnected = "Fail connecting" in str(error)
         if unconnected or code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
             # Its client has tried again already, unless there was no connection yet.
