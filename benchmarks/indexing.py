@@ -26,8 +26,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "language"))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "language"))
 
 from peers import run, say
 
@@ -36,6 +35,7 @@ from mainspring.runtimes.index.index import Index
 from mainspring.tasks import embedder
 from mainspring.weights import resolve
 
+HERE = Path(__file__).resolve().parent
 WORK = HERE.parent / ".benchmarks/indexing"
 PEERS = ("langchain", "llamaindex", "txtai")
 _ONE_PERCENT = 100
