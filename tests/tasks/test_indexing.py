@@ -21,7 +21,7 @@ from mainspring.runtimes.index.index import Index
 from mainspring.runtimes.index.stores.settings import StoreSettings
 from mainspring.runtimes.language.protocol import Engine
 from mainspring.spec import Project
-from mainspring.tasks import embedder, indexing
+from mainspring.tasks import embedder, encoder_settings, indexing
 from mainspring.tasks.embedder import PreparedEmbedder
 from mainspring.tasks.embedding_passages import PassageEmbedder
 from mainspring.tasks.indexing import Indexed
@@ -36,6 +36,7 @@ class Note:
     name: str
     text: str
     reads: int = field(default=0)
+    unread: str | None = None
 
     @property
     def digest(self) -> str:
@@ -180,6 +181,20 @@ def test_another_way_to_split_takes_nothing_over(run: Callable[..., Indexed]) ->
     run(notes(3), "one")
     assert run(notes(3), "two", previous="one", tokens=64).taken_over == 0
     assert run(notes(3), "three", previous="two", tokens=64).taken_over == 3
+
+
+def test_the_fastest_way_is_tried_once_and_kept(
+    prepared: PreparedEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [np.array([2, 5 + n % 9, 3], np.int32) for n in range(60)]
+    few = encoder_settings.choose(prepared.folder, texts, tmp_path / "kept.json")
+    assert not few.tried
+    assert not (tmp_path / "kept.json").exists()
+    monkeypatch.setattr(encoder_settings, "FEWEST", 50)
+    choice = encoder_settings.choose(prepared.folder, texts, tmp_path / "kept.json")
+    assert len(choice.tried) >= 2
+    assert choice.settings == max(choice.tried, key=lambda one: one.rate).settings
+    assert encoder_settings.choose(prepared.folder, texts[:2], tmp_path / "kept.json") == choice
 
 
 def test_what_a_killed_fit_has_embedded_is_not_embedded_again(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from functools import partial
 
@@ -13,14 +12,16 @@ from mainspring.data.documents.tokens import TokenizerTokens, Tokens
 from mainspring.errors import ContextError
 from mainspring.prompts.patience import patiently
 from mainspring.registry.vector_cache import VectorCache, digests
-from mainspring.runtimes.language.bulk_encoding import BulkEncoder, BulkSettings
+from mainspring.runtimes.language.bulk_encoding import BulkEncoder
 from mainspring.tasks.embedder import PreparedEmbedder
+from mainspring.tasks.encoder_settings import Choice, choose
 
+_CHOICE = "fastest.json"  # beside the vectors
 _ASKED_AT_ONCE, _REQUESTS = 64, 4  # texts in a request to an endpoint, and requests at a time
 
 
 class PassageEmbedder:
-    """Gives vectors of what passages say.
+    """Gives vectors of what passages say. `choice` is how they were computed, if some were, and here.
 
     Args:
         prepared: the embedder.
@@ -33,6 +34,7 @@ class PassageEmbedder:
         self._tokens = tokens
         self._cache = cache
         self._encoder: BulkEncoder | None = None
+        self.choice: Choice | None = None
         self.embedded = 0
         self.reused = 0
 
@@ -73,8 +75,8 @@ class PassageEmbedder:
                 f"a passage has {longest} tokens, and the embedder takes {self._prepared.identity.context}: split it"
             )
         if self._encoder is None:
-            settings = BulkSettings(streams=len(os.sched_getaffinity(0)))
-            self._encoder = BulkEncoder(self._prepared.folder, settings)
+            self.choice = choose(self._prepared.folder, ids, self._cache.folder / _CHOICE)
+            self._encoder = BulkEncoder(self._prepared.folder, self.choice.settings)
         return self._encoder.vectors(ids)
 
     async def _asked(self, texts: list[str]) -> np.ndarray:

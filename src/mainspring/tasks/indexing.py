@@ -37,6 +37,7 @@ from mainspring.runtimes.index.texts import IndexedDocument, Texts
 from mainspring.runtimes.index.writing import IndexWriter
 from mainspring.tasks.embedder import PreparedEmbedder
 from mainspring.tasks.embedding_passages import PassageEmbedder
+from mainspring.tasks.encoder_settings import Choice
 
 WAY = "way.json"  # beside an index: how its documents were read and split
 _PART = 2048  # passages whose vectors are computed together
@@ -50,7 +51,7 @@ class Indexed:
 
     `taken_over` of the `documents` are from the index before. `embedded` passages were computed, and `reused` were in
     the cache. `unread` are sources of which nothing was taken, and why; `notes` is what a person should know of others,
-    by source. `seconds` are those of each stage.
+    by source. `seconds` are those of each stage. `choice` is how vectors were computed, and how fast other ways were.
     """
 
     settings: IndexSettings
@@ -62,6 +63,7 @@ class Indexed:
     unread: list[Unread]
     notes: dict[str, list[str]]
     seconds: dict[str, float]
+    choice: Choice | None
 
 
 def index(
@@ -121,6 +123,7 @@ def index(
         unread=work.unread,
         notes=work.notes,
         seconds=dict(work.seconds),
+        choice=work.embedder.choice,
     )
 
 
