@@ -17,10 +17,12 @@ import re
 import statistics
 import sys
 import time
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "answering"))
@@ -43,7 +45,7 @@ from mainspring.runtimes.index.answerable import features
 from mainspring.runtimes.index.filters import Not, OneOf
 from mainspring.runtimes.index.found import Found, Searched
 from mainspring.runtimes.language.local import load_local
-from mainspring.runtimes.language.protocol import Citation, Delta, Engine, Generate, Sampling
+from mainspring.runtimes.language.protocol import Citation, Delta, Engine, Generate, Sampling, Usage
 from mainspring.tasks.answerability import fit_answerability, logistic
 from mainspring.weights import resolve
 
@@ -71,6 +73,25 @@ async def said(engine: Engine, request: Generate) -> tuple[str, Delta]:
             if isinstance(piece, Delta):
                 text, last = text + piece.text, piece if piece.finish else last
     return text, last
+
+
+class Remembering:
+    """An engine that does not write the same greedy answer twice: what is checked is then what was counted before."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: dict[bytes, list[Delta | Usage]] = {}
+        self.capabilities = engine.capabilities
+        self.info = engine.info
+        self.count, self.embed, self.close = engine.count, engine.embed, engine.close
+
+    async def generate(self, request: Generate) -> AsyncGenerator[Delta | Usage, None]:
+        key = msgspec.json.encode(request)
+        if key not in self._known:
+            async with aclosing(self._engine.generate(request)) as pieces:
+                self._known[key] = [piece async for piece in pieces]
+        for piece in self._known[key]:
+            yield piece
 
 
 class Fixed:
@@ -125,12 +146,12 @@ async def follow(collection: Collection, engine: Engine, questions: list[Questio
     """How often the answer is among the passages, by what is searched for."""
     made = follow_ups(questions)
     hits: dict[str, list[bool]] = {}
-    for one in made:
+    sampling = Sampling(temperature=0, max_tokens=32, stop=("\n",))
+    conversations = [conversation_to_rewrite([{"role": "user", "content": one.before}], one.text) for one in made]
+    asks = (said(engine, Generate(messages=messages, sampling=sampling)) for messages in conversations)
+    for one, (rewritten, _) in zip(made, await asyncio.gather(*asks), strict=True):
         raw = await collection(one.text, PASSAGES)
         longer = await collection(with_conversation(one.text, [one.before]), PASSAGES)
-        messages = conversation_to_rewrite([{"role": "user", "content": one.before}], one.text)
-        sampling = Sampling(temperature=0, max_tokens=48, stop=("\n",))
-        rewritten, _ = await said(engine, Generate(messages=messages, sampling=sampling))
         third = await collection(rewritten.strip()[:500] or one.text, PASSAGES)
         forms = {
             "the question as it is": raw,
@@ -182,6 +203,9 @@ async def citations(
             answers.append(CitedAnswer(text, last.citations))
             right += [citation.source == question.source for citation in last.citations]
             quoted += bool(last.answered and last.answered.quoted)
+        if not any(answer.citations for answer in answers):
+            print(f"| {name} | no citation in {len(answers)} answers |", flush=True)
+            continue
         score = score_citations(answers, texts.__getitem__)
         section = f"{np.mean(right):.2f}"
         figures = (told(score.precision), told(score.recall), str(score.citations), section, str(quoted))
@@ -220,7 +244,7 @@ async def _own_marks(collection: Collection, engine: Engine, question: str) -> t
 async def prefix(collection: Collection, engine: Engine, questions: list[Question]) -> None:
     """The time to the first token: a first question about some passages, and another about the same."""
     cold, warm, tokens = [], [], []
-    for question in questions[3::9][:12]:
+    for question in questions[3::9][:8]:
         found = await collection.found(question.text, PASSAGES)
         for times, text in ((cold, question.text), (warm, f"Please tell me: {question.text}")):
             layout = await lay_out(engine, Answering(), conversation(asked(text).messages), found, 1)
@@ -280,9 +304,9 @@ async def run(options: argparse.Namespace) -> None:
         if "prefix" in parts:
             await prefix(collection, engine, questions)
         if "citations" in parts:
-            await citations(collection, engine, questions, documents, options.questions)
+            await citations(collection, Remembering(engine), questions, documents, options.questions)
         if "injection" in parts:
-            await injection(collection, engine, questions)
+            await injection(collection, Remembering(engine), questions)
         await engine.close()
     await collection.engine.close()
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Read when the libraries are loaded, here and in every process that a test starts. Small tables need no second thread,
@@ -28,6 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
     What the tests start ends with them, also where they are killed.
     """
     guard.begin()
+    hypothesis.settings.register_profile("suite", deadline=None)  # how long an example takes is the machine's affair
+    hypothesis.settings.load_profile("suite")
     config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:mlflow.*")
 
 

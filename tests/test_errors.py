@@ -21,6 +21,7 @@ TREE = {
     "ParityError",
     "RegistryError",
     "BusyError",
+    "StoreError",
     "TrackingError",
     "RuntimeLoadError",
     "MissingExtraError",

@@ -70,8 +70,9 @@ def test_what_was_replaced_is_waited_for(
     store.close()
 
 
-def test_it_does_not_wait_for_ever(opening: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_does_not_wait_for_ever(service: PineconeStandIn, opening: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pinecone, "_SETTLING", 0.0)
+    monkeypatch.setattr(service, "delay", 60.0)
     store = opening("late")
     store.create(WIDTH)
     store.insert([one_entry()])
