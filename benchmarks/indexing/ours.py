@@ -60,7 +60,7 @@ def main(folder: Path, what: str) -> None:
 def _bare(folder: Path, prepared: embedder.PreparedEmbedder) -> dict[str, float]:
     index = Index.load(folder)
     texts = prepared.tokens().ids([passage.indexed for _, passage in index.passages()])  # type: ignore[attr-defined]
-    encoder = BulkEncoder(prepared.folder, BulkSettings(streams=len(os.sched_getaffinity(0))))
+    encoder = BulkEncoder(prepared.folder, BulkSettings(streams=os.cpu_count() or 1))
     encoder.vectors(texts[:64])
     begun, cpu = time.perf_counter(), _cpu()
     encoder.vectors(texts)

@@ -97,7 +97,7 @@ def faiss(collection: MadeUp, work: Path) -> dict[str, Search]:
         else:
             index = faiss.IndexHNSWFlat(WIDTH, 16, faiss.METRIC_INNER_PRODUCT)
             index.hnsw.efConstruction = 128
-        index.add(np.array(collection.vectors))
+        index.add(np.asarray(collection.vectors))
         faiss.write_index(index, str(path))
         del index
     index = faiss.read_index(str(path))
@@ -162,8 +162,7 @@ def txtai(collection: MadeUp, work: Path) -> dict[str, Search]:
     plain = {"method": "external", "transform": lambda given: np.array(given), "dimensions": WIDTH}
     embeddings = Embeddings(plain)
     if (work / "index" / "config.json").exists():
-        embeddings.load(str(work / "index"))
-        embeddings.config["transform"] = plain["transform"]
+        embeddings.load(str(work / "index"), config=plain)
     else:
         embeddings.index((row, vector, None) for row, vector in enumerate(collection.vectors))
         embeddings.save(str(work / "index"))

@@ -103,6 +103,26 @@ def test_another_spec_has_to_be_shown_better(fitted):
     assert desired.read(fitted.state).champion("rules") == "1"
 
 
+def test_a_reranker_is_searched_with_and_has_to_be_shown_better(fitted):
+    toml = fitted.folder / "mainspring.toml"
+    toml.write_text(toml.read_text() + 'rerank = "late-interaction"\n')
+    result = fit_one(spec.load(fitted.folder))
+    assert result.verdict["decision"] == "insufficient evidence"
+    assert report(fitted, "2").judged[-1].who == "both, meaning 0.1, reranked by late-interaction"
+    assert Index.load(versions.load(fitted.state, "rules", "2").folder / "index").settings.rerank == "late-interaction"
+    now = evaluate(spec.load(fitted.folder), "rules", "2")
+    assert now.metrics["ndcg_at_10"] == versions.load(fitted.state, "rules", "2").manifest.metrics["ndcg_at_10"]
+    toml.write_text(toml.read_text().replace("late-interaction", "nothing"))
+    [result] = fit(spec.load(fitted.folder))
+    assert "cross-encoder" in result.message
+
+
+def test_the_same_documents_are_not_called_others(fitted):
+    write_questions(fitted, [*QUESTIONS, ("may I bring a dog?", None, None)])
+    result = fit_one(fitted)
+    assert (result.outcome, result.verdict["decision"]) == ("kept", "insufficient evidence")
+
+
 def test_what_cannot_be_read_is_reported_and_stops_nothing(fitted):
     rules = fitted.folder / "rules"
     (rules / "empty.md").write_text("")

@@ -27,7 +27,7 @@ from mainspring.registry.versions import Manifest, Version
 from mainspring.schema import Column, Schema, Target
 from mainspring.spec import AnsweringSpec, ChatSpec, LanguageSpec, Project
 from mainspring.tasks import language
-from mainspring.tasks.language import Built
+from mainspring.tasks.built import Built
 from mainspring.weights import Weights, resolve
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def _local(spec: LanguageSpec, weights: Weights, model: str, watcher: Watcher) -
         watcher.step(model, what)
 
     if spec.task == "embedding":
-        return lambda staged: language.build_encoder(weights, staged, say=say)
+        from mainspring.tasks.encoder import build_encoder
+
+        return lambda staged: build_encoder(weights, staged, say=say)
     return lambda staged: language.build_generator(spec, weights, staged, say=say)
 
 

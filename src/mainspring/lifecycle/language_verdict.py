@@ -19,7 +19,7 @@ from mainspring.prompts.knowledge import Knowledge
 from mainspring.registry import desired, versions
 from mainspring.runtimes.language.protocol import Engine
 from mainspring.spec import Project
-from mainspring.tasks.language import Built
+from mainspring.tasks.built import Built
 
 if TYPE_CHECKING:
     import numpy as np

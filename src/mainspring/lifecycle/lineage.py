@@ -17,20 +17,33 @@ from mainspring.spec import LanguageSpec, ModelSpec, Project, PromptSpec, Retrie
 
 # What a fit depends on. A change elsewhere, as in the gateway, makes no model stale.
 _TABLES = ("data", "evaluation", "runtimes", "schema.py", "tasks")
-_LANGUAGE = ("evaluation/language", "runtimes/language", "tasks/language", "weights")
+_LANGUAGE = (
+    "evaluation/language",
+    "runtimes/language",
+    "tasks/bert",
+    "tasks/built",
+    "tasks/encoder",
+    "tasks/export_encoder",
+    "tasks/language",
+    "weights",
+)
 _PROMPTS = ("data", "evaluation", "prompts", "runtimes/language/protocol", "runtimes/records", "schema.py")
 _RETRIEVAL = (
     "data/documents",
     "evaluation/retrieval",
     "runtimes/index",
-    "runtimes/language/e",  # embedding, encoders
+    "runtimes/language/bulk_encoding",
+    "runtimes/language/embedding",
+    "runtimes/language/encoders",
     "runtimes/language/pooling",
     "tasks/answerability",
+    "tasks/bert",
     "tasks/embedder",
+    "tasks/embedding_passages",
+    "tasks/encoder",
     "tasks/export_encoder",
     "tasks/indexing",
     "tasks/retrieval",
-    "tasks/vector_cache",
 )
 _ALL = ("spec/",)
 _LIBRARIES = ("numpy", "pyarrow", "scikit-learn", "xgboost-cpu", "xgboost", "optuna", "onnx", "skl2onnx", "onnxmltools")
@@ -123,9 +136,8 @@ def _parts(spec: ModelSpec) -> tuple[str, ...]:
 def _own_code(parts: tuple[str, ...]) -> bytes:
     root = Path(mainspring.__file__).parent
     files = [file.relative_to(root).as_posix() for file in root.rglob("*.py")]
-    other = (
-        (*_LANGUAGE, *_RETRIEVAL) if parts == _TABLES else ()
-    )  # tables depend on whole folders, less what is others'
+    # Tables depend on whole folders, less what is others'.
+    other = (*_LANGUAGE, *_RETRIEVAL) if parts == _TABLES else ()
     chosen = sorted(file for file in files if file.startswith((*parts, *_ALL)) and not file.startswith(other))
     return b"\0".join(file.encode() + b"\0" + (root / file).read_bytes() for file in chosen)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,26 +29,28 @@ import numpy as np
 from mainspring.data.documents.collection import collect
 from mainspring.data.documents.questions import Question, WrittenQuestion, resolve
 from mainspring.data.documents.source import Source
-from mainspring.errors import DataError, MainspringError, RegistryError, require
+from mainspring.errors import DataError, MainspringError, require
+from mainspring.evaluation.retrieval import Judged
+from mainspring.files import sha256
 from mainspring.lifecycle import lineage, retrieval_page, retrieval_questions, retrieval_verdict
 from mainspring.lifecycle.indexes import FOLDER as INDEX
 from mainspring.lifecycle.progress import Prepared, Watcher
 from mainspring.lifecycle.retrieval_abstaining import abstaining
 from mainspring.lifecycle.retrieval_collections import drop_unneeded
 from mainspring.lifecycle.retrieval_questions import Documents
-from mainspring.lifecycle.retrieval_report import Abstaining, MissedLine, RetrievalReport, UnreadLine, WayLine
+from mainspring.lifecycle.retrieval_reporting import report_of
 from mainspring.lifecycle.retrieval_served import served
-from mainspring.lifecycle.retrieval_verdict import Scored
 from mainspring.monitoring import documents, profiles
 from mainspring.monitoring.retrieval import profile_of
 from mainspring.registry import desired, versions
 from mainspring.registry.vector_cache import VectorCache
 from mainspring.registry.versions import Golden, Manifest, Version
 from mainspring.runtimes.index.answerable import Answerability
-from mainspring.runtimes.index.found import Searched
 from mainspring.runtimes.index.index import Index
-from mainspring.runtimes.index.settings import IndexSettings, write_settings
+from mainspring.runtimes.index.rerank import Reranker, open_reranker
+from mainspring.runtimes.index.settings import read_settings, write_settings
 from mainspring.runtimes.index.stores.settings import StoreSettings
+from mainspring.runtimes.language.embedding import GRAPH
 from mainspring.schema import Column, Schema, Target
 from mainspring.spec import Project, RetrievalSpec
 from mainspring.tasks import embedder, indexing, retrieval
@@ -57,7 +60,7 @@ from mainspring.tasks.retrieval import MEANING, WORDS, Asked, Choice, Way
 
 SCHEMA = Schema((Column("query", "text"),), Target("passages"))
 _T = TypeVar("_T")
-_MOST_MISSED = 20  # questions that the report tells
+_RERANKER = "reranker"  # the folder of a cross-encoder, beside the index
 _GOLDEN_QUESTIONS, _GOLDEN_PASSAGES = 4, 3
 
 
@@ -67,6 +70,7 @@ class Material:
 
     sources: list[Source]
     questions: list[WrittenQuestion]
+    reranker: str  # the sha256 of a cross-encoder, if there is one
 
 
 def prepare(project: Project, model: str, watcher: Watcher) -> Prepared:
@@ -81,7 +85,9 @@ def prepare(project: Project, model: str, watcher: Watcher) -> Prepared:
     require("scipy", "retrieval")
     spec = project.retrieval(model)
     watcher.step(model, "looking at the documents")
-    material = Material(collect(project, model), retrieval_questions.written(project, model))
+    material = Material(
+        collect(project, model), retrieval_questions.written(project, model), _reranker_digest(project, model)
+    )
     watcher.step(model, "finding the embedder")
     found = embedder.prepare(project, spec, lambda what: watcher.step(model, what))
     print_of_now = lineage.fingerprint(project, model, _digest(material, found))
@@ -90,11 +96,22 @@ def prepare(project: Project, model: str, watcher: Watcher) -> Prepared:
     )
 
 
+def _reranker_digest(project: Project, model: str) -> str:
+    rerank = project.retrieval(model).rerank
+    if rerank in ("off", "late-interaction"):
+        return ""
+    graph = project.folder / rerank / GRAPH
+    if not graph.is_file():
+        told = f'expected "off", "late-interaction", or a folder with the {GRAPH} of a cross-encoder; found {rerank!r}'
+        raise project.mistake(("models", model, "rerank"), told)
+    return sha256(graph)
+
+
 def _digest(material: Material, found: PreparedEmbedder) -> str:
     """Of the documents, the questions and the embedder."""
     parts = [f"{source.name}\0{source.digest}" for source in material.sources]
     parts += [msgspec.json.encode(question).decode() for question in material.questions]
-    return hashlib.sha256("\0".join([found.identity.digest, *parts]).encode()).hexdigest()
+    return hashlib.sha256("\0".join([found.identity.digest, material.reranker, *parts]).encode()).hexdigest()
 
 
 class _Making:
@@ -134,16 +151,21 @@ class _Making:
         tuning, judging = self._asked()
         choice = self._timed("tuned in", lambda: self._tuned(index, tuning))
         weight = self._weight(index, choice)
-        ways = self._timed("judged in", lambda: _ways(index, judging.answered, weight))
-        verdict = self._verdict(index, judging.answered, ways, indexed)
         rule = self._timed("calibrated in", lambda: self._rule(index, tuning, weight))
-        settings = msgspec.structs.replace(
-            index.settings, dense_weight=weight, diversity=self._spec.diversity, answerable=rule
+        index.settings = settings = msgspec.structs.replace(
+            index.settings,
+            dense_weight=weight,
+            diversity=self._spec.diversity,
+            rerank=self._reranker(),
+            answerable=rule,
         )
         write_settings(self._staged / INDEX, settings)
-        self._write_golden(index, weight, judging if len(judging) else tuning)
+        reranker = open_reranker(index, self._staged / INDEX, self._staged)
+        ways = self._timed("judged in", lambda: _ways(index, reranker, judging.answered))
+        verdict = self._verdict(index, judging.answered, ways)
+        self._write_golden(index, reranker, judging if len(judging) else tuning)
+        self._write_profile(index, reranker, [tuning.answered, judging.answered])
         documents.save(self._material.sources, self._staged)
-        self._write_profile(index, settings, [tuning.answered, judging.answered])
         engine = "remote" if self._embedder.is_remote else "onnx"
         manifest = Manifest(
             project=self._project.name,
@@ -166,10 +188,27 @@ class _Making:
             parity=self._embedder.parity,
             verdict=verdict,
         )
-        report = self._report(manifest, settings, indexed, choice, ways, abstaining(index, judging, weight, rule))
+        report = report_of(
+            manifest,
+            settings,
+            indexed,
+            choice,
+            ways,
+            abstaining(index, judging, weight, rule),
+            notes=self._notes,
+            seconds=self._seconds,
+        )
         (self._staged / versions.REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report)))
         (self._staged / versions.REPORT_PAGE).write_text(retrieval_page.render(report), encoding="utf-8")
         return versions.publish(self._staged, manifest)
+
+    def _reranker(self) -> str:
+        """What the settings of the index say of it; a cross-encoder of the user's own goes into the version."""
+        asked = self._spec.rerank
+        if asked in ("off", "late-interaction"):
+            return asked
+        shutil.copytree(self._project.folder / asked, self._staged / INDEX / _RERANKER)
+        return _RERANKER
 
     def _index(self) -> indexing.Indexed:
         spec, newest = self._spec, versions.load_all(self._project.state, self._model)
@@ -182,6 +221,7 @@ class _Making:
             encoding=spec.encoding,
             language=spec.language,
             store=self._store(),
+            code=self._print.code,
             previous=newest[-1].folder / INDEX if newest else None,
             say=partial(self._watcher.step, self._model),
         )
@@ -233,98 +273,59 @@ class _Making:
             return self._spec.dense_weight
         return choice.way.dense_weight if choice else index.settings.dense_weight
 
-    def _verdict(self, index: Index, asked: Asked, ways: list[Way], indexed: indexing.Indexed) -> dict[str, Any]:
-        metric, live = self._spec.metric, self._live
+    def _verdict(self, index: Index, asked: Asked, ways: list[Way]) -> dict[str, Any]:
+        spec, live = self._spec, self._live
         made = f"{index.settings.documents:,} documents in {index.count:,} passages"
         if live is None:
             if not ways:
                 return retrieval_verdict.first(made)
-            value = ways[-1].scores.of(metric).mean()
-            return retrieval_verdict.first(
-                f"{retrieval.METRICS[metric]} {value:.3f} on {len(asked):,} questions; {made}"
-            )
-        fresh = self._same_spec(live)
+            found = f"{retrieval.METRICS[spec.metric]} {ways[-1].scores.of(spec.metric).mean():.3f}"
+            return retrieval_verdict.first(f"{found} on {len(asked):,} questions; {made}")
+        fresh = self._documents_alone(live)
         if not ways:
             return retrieval_verdict.without_questions(live, fresh=fresh, evidence=made)
         self._watcher.step(self._model, f"asking version {live} the same")
-        champion: Scored | str
+        before: Judged | str
         try:
             version = versions.load(self._project.state, self._model, live)
-            before = asyncio.run(served(self._project, version, asked.questions, index.text))
-            champion = Scored(f"version {live}", metric, before.scores.of(metric))
+            before = asyncio.run(served(self._project, version, asked.questions, index.text)).scores
         except MainspringError as error:
-            champion = str(error)
-        challenger = Scored(ways[-1].who, metric, ways[-1].scores.of(metric))
-        return retrieval_verdict.against_champion(live, champion, challenger, self._spec.gate, fresh=fresh)
+            before = str(error)
+        return retrieval_verdict.against_champion(
+            live, before, ways[-1].scores, metric=spec.metric, clusters=asked.clusters, spec=spec.gate, fresh=fresh
+        )
 
-    def _same_spec(self, champion: str) -> bool:
-        """Whether the champion was made by the same spec and embedder, so that the documents alone are others."""
+    def _documents_alone(self, champion: str) -> bool:
+        """Whether the documents are others than the champion's, and spec and embedder are the same."""
         try:
-            lineage_of_live = versions.load(self._project.state, self._model, champion).manifest.lineage
-        except RegistryError:
+            version = versions.load(self._project.state, self._model, champion)
+            known = documents.load(version)
+            embedder_of_live = read_settings(version.folder / INDEX).embedder
+        except MainspringError:
             return False
-        return lineage_of_live.spec == self._print.spec
+        now = {source.name: source.digest for source in self._material.sources}
+        same = version.manifest.lineage.spec == self._print.spec and embedder_of_live == self._embedder.identity
+        return same and documents.compare(known, now) is not None
 
-    def _write_golden(self, index: Index, weight: float, asked: Asked) -> None:
+    def _write_golden(self, index: Index, reranker: Reranker | None, asked: Asked) -> None:
         """Texts with their vectors; and questions with their passages, or else headings with theirs."""
         golden = self._embedder.golden
         some = asked.take(np.arange(len(asked)) < _GOLDEN_QUESTIONS)
         if not len(some):
-            titles = [
-                passage.path[-1] for _, passage in itertools.islice(index.passages(), _GOLDEN_QUESTIONS) if passage.path
-            ]
-            some = asyncio.run(_ask(self._embedder, [Question(text=title, places=()) for title in titles]))
+            some = asyncio.run(_ask(self._embedder, _headings(index)))
         records, answers = list(golden.records), list(golden.answers)
-        for question, found in zip(some.questions, retrieval.search(index, some, weight), strict=True):
+        for question, searched in zip(some.questions, retrieval.as_set(index, reranker, some), strict=True):
             records.append({"question": question.text})
-            answers.append({"ids": [one.id for one in found[:_GOLDEN_PASSAGES]]})
+            answers.append({"ids": [one.id for one in searched.found[:_GOLDEN_PASSAGES]]})
         whole = Golden(records, answers, golden.tolerance)
         (self._staged / versions.GOLDEN).write_bytes(msgspec.json.encode(whole))
 
-    def _write_profile(self, index: Index, settings: IndexSettings, parts: list[Asked]) -> None:
+    def _write_profile(self, index: Index, reranker: Reranker | None, parts: list[Asked]) -> None:
         """How questions that the documents answer look, for the drift of live ones; none where there are none."""
-        rule, searched = settings.answerable, list[Searched]()
-        for asked in parts:
-            for found in retrieval.search(index, asked, settings.dense_weight):
-                answerable, threshold = (rule.probability(found), rule.threshold) if rule else (None, None)
-                searched.append(Searched(found=found, answerable=answerable, threshold=threshold))
+        searched = [one for asked in parts for one in retrieval.as_set(index, reranker, asked)]
         if searched:
             vectors = np.concatenate([asked.vectors for asked in parts])
             profiles.save(profile_of(vectors, searched, seed=self._spec.seed), self._staged)
-
-    def _report(
-        self,
-        manifest: Manifest,
-        settings: IndexSettings,
-        indexed: indexing.Indexed,
-        choice: Choice | None,
-        ways: list[Way],
-        abstaining: Abstaining | None,
-    ) -> RetrievalReport:
-        chosen = ways[-1] if ways else None
-        return RetrievalReport(
-            project=manifest.project,
-            model=manifest.model,
-            version=manifest.version,
-            created=manifest.created,
-            metric=manifest.metric,
-            candidate=manifest.candidate,
-            documents=settings.documents,
-            passages=settings.passages,
-            embedded=indexed.embedded,
-            reused=indexed.reused,
-            unread=[UnreadLine(one.source, one.reason) for one in indexed.unread],
-            notes=[*(f"{source}: {note}" for source, told in indexed.notes.items() for note in told), *self._notes],
-            settings=_settings(settings),
-            tuned=[_line(way, way is choice.way) for way in choice.tried] if choice else [],
-            selection=choice.reason if choice else None,
-            judged=[_line(way, way is chosen) for way in ways],
-            missed=_missed(chosen) if chosen else [],
-            abstaining=abstaining,
-            questions={"tuning": manifest.lineage.fit_rows, "judging": manifest.lineage.holdout_rows},
-            verdict=manifest.verdict,
-            seconds=self._seconds,
-        )
 
     def _tell(self, note: str) -> None:
         self._notes.append(note)
@@ -339,39 +340,19 @@ async def _ask(found: PreparedEmbedder, questions: Sequence[Question]) -> Asked:
         await engine.close()
 
 
-def _ways(index: Index, asked: Asked, weight: float) -> list[Way]:
-    """By words, by meaning, and last as it was chosen; none where there is no question to judge by."""
+def _headings(index: Index) -> list[Question]:
+    """Those of the first passages, as if somebody asked for them."""
+    first = itertools.islice(index.passages(), _GOLDEN_QUESTIONS)
+    return [Question(text=passage.path[-1], places=()) for _, passage in first if passage.path]
+
+
+def _ways(index: Index, reranker: Reranker | None, asked: Asked) -> list[Way]:
+    """By words, by meaning, and last as it is set; none where there is no question to judge by."""
     if not len(asked):
         return []
-    return [retrieval.way(index, asked, one) for one in (*({WORDS, MEANING} - {weight}), weight)]
-
-
-def _line(way: Way, chosen: bool) -> WayLine:
-    return WayLine(who=way.who, questions=len(way.scores.ndcg), metrics=way.metrics(), chosen=chosen)
-
-
-def _missed(way: Way) -> list[MissedLine]:
-    """The questions whose places are found last, worst first."""
-    order = np.argsort(-way.scores.first, kind="stable")[:_MOST_MISSED]
-    return [
-        MissedLine(
-            way.asked.questions[at].text,
-            ", ".join(way.asked.questions[at].sections),
-            int(way.scores.first[at]) if np.isfinite(way.scores.first[at]) else None,
-            way.found[at][0].passage.address if way.found[at] else "nothing",
-        )
-        for at in order.tolist()
-        if way.scores.first[at] > 1
-    ]
-
-
-def _settings(settings: IndexSettings) -> dict[str, Any]:
-    """What the index was made with, as text."""
-    used = settings.embedder
-    return {
-        "embedder": f"{used.name}, {used.width} wide, {used.precision}",
-        "meaning against words": f"{settings.dense_weight:.2g}",
-        "words": settings.language,
-        "reranking": settings.rerank,
-        "store": settings.store.kind,
-    }
+    weight = index.settings.dense_weight
+    found = [searched.found for searched in retrieval.as_set(index, reranker, asked)]
+    reread = "" if reranker is None else f", reranked by {index.settings.rerank}"
+    chosen = retrieval.judged(f"{retrieval.named(weight)}{reread}", weight, asked, found)
+    others = [one for one in (WORDS, MEANING) if reranker is not None or one != weight]
+    return [*(retrieval.way(index, asked, one) for one in others), chosen]

@@ -17,7 +17,7 @@ from mainspring.registry.versions import Version
 from mainspring.runtimes.index.index import Index
 from mainspring.spec import Project
 from mainspring.tasks import retrieval
-from mainspring.tasks.retrieval import Asked
+from mainspring.tasks.retrieval import DEEP, Asked
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,10 @@ async def served(
     try:
         index = opened.index
         asked = await retrieval.ask(opened.embedder, index.settings.embedder, questions)
-        found = retrieval.search(index, asked, index.settings.dense_weight)
+        found = [
+            opened.searcher.near(one.text, vector, DEEP).found
+            for one, vector in zip(questions, asked.vectors, strict=True)
+        ]
         mapped = [[_there(index, place, text_of(place.source)) for place in one.places] for one in questions]
         # A place that is not there is put where nothing is: it is looked for, and never found.
         places = [[place or Relevant("", 0, 0) for place in each] for each in mapped]

@@ -8,25 +8,15 @@ unless it is shown to find the answers worse.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mainspring.errors import DataError
 from mainspring.evaluation import gate
-from mainspring.evaluation.scores import compare_scores
+from mainspring.evaluation.retrieval import Judged, compare_judged
 from mainspring.lifecycle.judge import undecided
 from mainspring.spec import GateSpec
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """How `who` did on n questions by `metric`: `scores`, (n,) float64, from 0 to 1."""
-
-    who: str
-    metric: str
-    scores: np.ndarray
 
 
 def first(evidence: str) -> dict[str, Any]:
@@ -50,27 +40,44 @@ def without_questions(champion: str, *, fresh: bool, evidence: str) -> dict[str,
 
 
 def against_champion(
-    champion: str, live: Scored | str, challenger: Scored, spec: GateSpec, *, fresh: bool
+    champion: str,
+    live: Judged | str,
+    challenger: Judged,
+    *,
+    metric: str,
+    clusters: np.ndarray | None,
+    spec: GateSpec,
+    fresh: bool,
 ) -> dict[str, Any]:
-    """The gate's verdict. A champion that could not be asked, and the text says why, leaves it to people, unless the
+    """The gate's verdict. Where nothing can be compared, and the text says why, it is left to people, unless the
     documents alone are others.
+
+    Args:
+        champion: the version that is live.
+        live: its scores, or why there are none.
+        challenger: the new version's, on the same questions.
+        metric: of the spec.
+        clusters: (n,) codes of questions about the same section, which are not independent; None if each has its own.
+        spec: what is asked of a challenger.
+        fresh: whether the documents alone are others.
     """
     against = f"version {champion}"
-    if isinstance(live, str):
-        if fresh:
-            reason = f"the documents are others, and the champion, {against}, cannot be compared: {live}"
-            return {"decision": "promote", "reason": reason, "against": against}
-        return undecided(against, f"the champion, {against}, cannot be compared: {live}")
     try:
-        found = compare_scores(
-            challenger.metric,
-            champion=live.scores,
-            challenger=challenger.scores,
+        if isinstance(live, str):
+            raise DataError(live)
+        found = compare_judged(
+            metric,
+            champion=live,
+            challenger=challenger,
+            clusters=clusters,
             margin=0.0 if fresh else spec.margin,
             significance=spec.significance,
         )
     except DataError as error:
-        return undecided(against, str(error))
+        told = f"the champion, {against}, cannot be compared: {error}"
+        if not fresh:
+            return undecided(against, told)
+        return {"decision": "promote", "reason": f"the documents are others, and {told}", "against": against}
     verdict = gate.decide(found).as_dict()
     if fresh and verdict["decision"] == "insufficient evidence":
         told = f"the documents are others, and it is not shown to find less: {verdict['reason']}"

@@ -56,9 +56,9 @@ class RetrievalSpec(ModelSpec):
     the embedder. `language` is whose words are stemmed.
 
     `questions` is a table of questions with known places (see docs/guide/retrieval.md), by which versions are tuned and
-    judged. `dense_weight` (0: by words alone, 1: by meaning alone) and `rerank` ("off", "late-interaction", or a
-    cross-encoder's name or folder) are tuned unless given. `diversity` (Carbonell and Goldstein, 1998) is how much of
-    the choice is kept from saying the same again: 0 is none.
+    judged. `dense_weight` (0: by words alone, 1: by meaning alone) is tuned unless given. `rerank` is "off",
+    "late-interaction", or a folder with a cross-encoder's graph; whether it pays, the gate says. `diversity` (Carbonell
+    and Goldstein, 1998) is how much of the choice is kept from saying the same again: 0 is none.
 
     `private` says what the prediction log may hold of questions: nothing ("drop"), or a keyed hash of each ("hash").
     """
@@ -77,7 +77,7 @@ class RetrievalSpec(ModelSpec):
     questions: str | None = None
     metric: RetrievalMetric = "ndcg"
     dense_weight: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
-    rerank: str = "auto"
+    rerank: str = "off"
     diversity: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     store: WrittenStore = StoreSpec()
     private: Literal["drop", "hash"] | None = None

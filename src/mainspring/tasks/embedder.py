@@ -162,7 +162,7 @@ def _kept(project: Project, digest: str, make: Callable[[Path], Description]) ->
 
 
 def _local(spec: RetrievalSpec, weights: Any, staged: Path, say: Say) -> Description:
-    from mainspring.tasks.language import build_encoder
+    from mainspring.tasks.encoder import build_encoder
 
     built = build_encoder(weights, staged, say=say)
     pooling = read_pooling(staged)

@@ -38,11 +38,6 @@ class PassageEmbedder:
         self.embedded = 0
         self.reused = 0
 
-    def missing(self, texts: Sequence[str]) -> int:
-        """How many different ones of `texts` are to be computed."""
-        here, _ = self._cache.get(digests(texts))
-        return len({text for text, known in zip(texts, here, strict=True) if not known})
-
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """(n, width) float16, of length 1. What is computed is in the cache when this returns.
 

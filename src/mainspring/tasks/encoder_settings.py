@@ -55,7 +55,7 @@ def choose(folder: Path, texts: Sequence[np.ndarray], kept: Path) -> Choice:
             return known
     except (OSError, msgspec.DecodeError):
         pass
-    cores = len(os.sched_getaffinity(0))
+    cores = os.cpu_count() or 1
     usual = BulkSettings(streams=cores)
     if len(texts) < FEWEST:
         return Choice(machine, usual)
@@ -92,4 +92,4 @@ def _machine() -> str:
         engine = f"openvino {version('openvino')}"
     except PackageNotFoundError:
         engine = "onnxruntime"
-    return f"{processor}, {len(os.sched_getaffinity(0))} cores, {engine}"
+    return f"{processor}, {os.cpu_count() or 1} cores, {engine}"

@@ -21,7 +21,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-import mainspring
 from mainspring.data.documents.document import Document, Unread
 from mainspring.data.documents.passages import Passage
 from mainspring.data.documents.source import Source
@@ -76,6 +75,7 @@ def index(
     encoding: str | None = None,
     language: str,
     store: StoreSettings,
+    code: str = "",
     previous: Path | None = None,
     say: Say,
 ) -> Indexed:
@@ -90,6 +90,7 @@ def index(
         encoding: that of text files, where they were read with one.
         language: whose words are stemmed.
         store: where vectors and words are kept.
+        code: what stands for the code that reads and splits; by another nothing is taken over.
         previous: the folder of an index of the same collection, from which what did not change is taken over.
         say: is told what is done.
 
@@ -100,7 +101,7 @@ def index(
     """
     counted = embedder.tokens()
     splitter = embedder.splitter(counted, tokens)
-    way = _way(embedder, splitter, encoding)
+    way = _way(embedder, splitter, encoding, code)
     before = _Before.open(previous, way) if previous is not None else None
     with IndexWriter(folder, embedder.identity, language=language, store=store) as writer:
         work = _Indexing(splitter, PassageEmbedder(embedder, counted, cache), writer, before, len(sources), say)
@@ -127,9 +128,9 @@ def index(
     )
 
 
-def _way(embedder: PreparedEmbedder, splitter: Splitter, encoding: str | None) -> str:
+def _way(embedder: PreparedEmbedder, splitter: Splitter, encoding: str | None, code: str) -> str:
     """The sha256 of all that passages and vectors come from, beside the sources."""
-    parts = [mainspring.__version__, embedder.identity.digest, str(splitter.most), encoding or ""]
+    parts = [code, embedder.identity.digest, str(splitter.most), encoding or ""]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -14,7 +14,6 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from mainspring.errors import ContextError, ParityError, RuntimeLoadError, WeightsError
-from mainspring.evaluation.language import LEAST_COSINE, LIMITS, LanguageParity, compare, parity_texts
+from mainspring.errors import ParityError, RuntimeLoadError
+from mainspring.evaluation.language import LIMITS, LanguageParity, compare, parity_texts
 from mainspring.registry.versions import Golden
 from mainspring.runtimes.language.chat_template import ChatTemplate
 from mainspring.runtimes.language.local import LocalEngine, load_local
@@ -33,12 +32,13 @@ from mainspring.runtimes.language.scoring import Scorer
 from mainspring.runtimes.language.settings import Precision
 from mainspring.runtimes.language.tokens import Tokenizer
 from mainspring.spec import LanguageSpec
+from mainspring.tasks.built import Built, Say
 from mainspring.weights import Weights
 from mainspring.weights.gguf import Header, read_header
 from mainspring.weights.gguf_weights import WeightType, requantize
 
 if TYPE_CHECKING:
-    from mainspring.runtimes.language.embedding import EmbeddingEngine
+    pass
 
 GGUF = "model.gguf"
 REMOTE = "remote.json"
@@ -48,23 +48,6 @@ _GOLDEN_PLACE = 8  # the earliest
 _GOLDEN_MARGIN = 1.0  # nats between the best and the second best token
 _GOLDEN_LOGPROB = -0.3  # of a token that is three quarters sure
 _FEWEST_GOLDEN = 3
-_EMBEDDED_WORDS = 60
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Built:
-    """What a version is made of, beside the files that were written into its folder."""
-
-    candidate: str
-    parameters: dict[str, Any]
-    metric: str
-    metrics: dict[str, dict[str, Any]]
-    parity: dict[str, Any]
-    evidence: str
-    golden: Golden
-    report: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -327,69 +310,6 @@ async def _continued(engine: LocalEngine, prompt: list[int]) -> str:
     sampling = Sampling(temperature=0.0, max_tokens=1)
     parts = [part async for part in engine.generate(Generate(prompt=prompt, sampling=sampling))]
     return "".join(part.text for part in parts if isinstance(part, Delta))
-
-
-def build_encoder(weights: Weights, staged: Path, *, say: Say) -> Built:
-    """Write the encoder into `staged` as an ONNX graph, and see that it is computed as it should be.
-
-    Raises:
-        WeightsError: there is no encoder in the weights.
-        ParityError: the graph, or the engine that runs it, gives other vectors.
-    """
-    from mainspring.runtimes.language.embedding import load_embedding
-    from mainspring.tasks.export_encoder import export_encoder
-
-    if weights.kind != "huggingface":
-        raise WeightsError(f"{weights.name} is a {weights.kind} file: an embedding model is a Hugging Face folder")
-    say(f"exporting {weights.name} as an ONNX graph")
-    export_encoder(weights.path, staged)
-    exact, served = (load_embedding(staged, properties=each) for each in ({"exact": True}, {}))
-    texts, expected = asyncio.run(_texts_and_vectors(exact, [text.split() for text in parity_texts().texts]))
-    found = asyncio.run(_vectors(served, texts))
-    cosines = (expected * found).sum(-1)
-    if not LEAST_COSINE.allows(cosines.min()):
-        raise ParityError(f"the engine's vectors differ from 32-bit ones: cosine {cosines.min():.5f} at the least")
-    figure = {"value": float(cosines.mean()), "low": float(cosines.min()), "high": float(cosines.max())}
-    return Built(
-        candidate=f"{served.info.engine}, {expected.shape[1]} wide",
-        parameters={"engine": "onnx", "properties": {}, "why": served.info.why, "weights": weights.name},
-        metric="cosine",
-        metrics={"cosine": figure | {"method": "least and greatest of the texts"}},
-        parity={"passed": True, "cosine": figure},
-        evidence=f"vectors as in 32-bit arithmetic: cosine {figure['low']:.5f} at the least",
-        golden=Golden(
-            [{"text": text} for text in texts[:4]],
-            [{"vector": row.tolist()} for row in expected[:4]],
-            1 - LEAST_COSINE.value,
-        ),
-        report={
-            "weights": asdict(weights) | {"path": None},
-            "context": served.capabilities.context,
-            "cosines": cosines.tolist(),
-        },
-    )
-
-
-async def _texts_and_vectors(engine: EmbeddingEngine, texts: list[list[str]]) -> tuple[list[str], np.ndarray]:
-    """The beginnings of texts, given as words, of which the longest is one that the model takes; and their vectors."""
-    most = _EMBEDDED_WORDS
-    while True:
-        some = [" ".join(words[:most]) for words in texts]
-        try:
-            vectors, _ = await engine.embed(some)
-        except ContextError:
-            if most == 1:
-                raise
-            most //= 2
-            continue
-        await engine.close()
-        return some, vectors
-
-
-async def _vectors(engine: EmbeddingEngine, texts: list[str]) -> np.ndarray:
-    vectors, _ = await engine.embed(texts)
-    await engine.close()
-    return vectors
 
 
 def build_remote(spec: LanguageSpec, staged: Path) -> Built:

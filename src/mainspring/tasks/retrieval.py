@@ -1,4 +1,4 @@
-"""What a fit of a collection chooses by its questions: how much meaning counts against words, and whether to rerank.
+"""What a fit of a collection chooses by its questions: how much meaning counts against words, and when to answer.
 
 Half of the questions tune, the other half judge. A choice is kept at its default unless another is shown to be better
 on the tuning questions; so chance alone seldom moves it, and a few questions never do.
@@ -18,9 +18,11 @@ from mainspring.data.documents.questions import Question, Relevant
 from mainspring.errors import DataError
 from mainspring.evaluation.gate import FEWEST_ROWS
 from mainspring.evaluation.retrieval import Judged, compare_judged, covers, judge
-from mainspring.runtimes.index.found import Found
+from mainspring.runtimes.index.found import Found, Searched
 from mainspring.runtimes.index.identity import Embedder
 from mainspring.runtimes.index.index import Index
+from mainspring.runtimes.index.rerank import Reranker
+from mainspring.runtimes.index.searching import search_as_set
 from mainspring.runtimes.language.protocol import Engine
 
 METRICS = {"ndcg": "ndcg_at_10", "recall": "recall_at_5", "mrr": "mrr_at_20"}  # as a spec names them, and in full
@@ -54,11 +56,6 @@ class Asked:
         return self.take(np.array([bool(question.places) for question in self.questions], bool))
 
     @property
-    def unanswered(self) -> Asked:
-        """Those that they don't."""
-        return self.take(np.array([not question.places for question in self.questions], bool))
-
-    @property
     def clusters(self) -> np.ndarray | None:
         """(n,) codes of questions about the same section, which are not independent; None where each has its own."""
         names = [question.sections[0] if question.sections else question.text for question in self.questions]
@@ -76,7 +73,6 @@ class Way:
 
     who: str
     dense_weight: float
-    rerank: str
     asked: Asked
     scores: Judged
     found: list[list[Found]] = field(repr=False)
@@ -120,16 +116,28 @@ def search(index: Index, asked: Asked, dense_weight: float) -> list[list[Found]]
     ]
 
 
-def way(index: Index, asked: Asked, dense_weight: float, *, rerank: str = "off", who: str = "") -> Way:
+def as_set(index: Index, reranker: Reranker | None, asked: Asked) -> list[Searched]:
+    """What each question finds as the settings of the index say, for it is so that it will be served."""
+    return [
+        search_as_set(index, reranker, question.text, vector, DEEP)
+        for question, vector in zip(asked.questions, asked.vectors, strict=True)
+    ]
+
+
+def way(index: Index, asked: Asked, dense_weight: float) -> Way:
     """How a weight does on questions that the documents answer.
 
     Raises:
         DataError: there is none.
     """
-    found = search(index, asked, dense_weight)
+    return judged(named(dense_weight), dense_weight, asked, search(index, asked, dense_weight))
+
+
+def judged(who: str, dense_weight: float, asked: Asked, found: list[list[Found]]) -> Way:
+    """How a way to search does, by what it found; as `way`."""
     passages = [[one.passage for one in each] for each in found]
     scores = judge(passages, [question.places for question in asked.questions])
-    return Way(who or named(dense_weight), dense_weight, rerank, asked, scores, found)
+    return Way(who, dense_weight, asked, scores, found)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mainspring.data.documents import rst
 from mainspring.data.documents.document import Block, BlockKind, Document, Row
 from mainspring.data.documents.passages import Passage
 from mainspring.data.documents.splitting import Splitter
@@ -95,7 +96,9 @@ def test_nothing_is_too_long_and_nothing_is_left_out(
         missed = [at for at in range(block.begin, block.end) if at not in inside]
         assert not document.text[block.begin : block.end] or all(document.text[at].isspace() for at in missed)
         if block.kind != "heading":
-            said = "".join("".join(p.text.split()) for p in passages if p.begin < block.end and block.begin < p.end)
+            of_it = [p for p in passages if p.begin < block.end and block.begin < p.end]
+            texts = [p.text.partition("\n")[2] if p.header else p.text for p in of_it]  # words go on behind a header
+            said = "".join("".join(text.split()) for text in texts)
             for word in block.text.split():
                 assert word in said or len(word) > 7  # which was cut, perhaps
 
@@ -202,3 +205,27 @@ def test_an_endless_word_and_a_long_heading() -> None:
         assert sum(p.text.count("x") for p in passages) >= 5000
         assert sum(p.text.count("cat") for p in passages) >= 50
         assert split(written(), 40, tokens) == []
+
+
+def test_the_header_of_a_table_is_said_where_its_first_row_is_cut():
+    document = written(("paragraph", "a"), ("table", ["h | i", "one two three four five six seven eight nine ten"]))
+    first, second, *_ = split(document, 8)
+    assert (first.text, second.text) == ("a", "h | i\none two three four")
+    assert second.header is None
+    assert document.text[second.begin :].startswith("h | i\n")
+
+
+def test_what_follows_a_definition_is_not_said_under_it():
+    text = (
+        "Module\n======\n\n.. class:: C\n\n   About C.\n\n   .. method:: f()\n\n      Does f.\n\n   More of C.\n\n"
+        "After it.\n"
+    )
+    content = rst.read(text)
+    document = Document(source="a.rst", digest="", title="Module", text=text, blocks=content.blocks)
+    found = [(passage.path, passage.text, passage.anchor) for passage in split(document, 16)]
+    assert found == [
+        (("Module", "C"), "About C.", "C"),
+        (("Module", "C", "f()"), "Does f.", "C.f"),
+        (("Module", "C"), "More of C.", "C"),
+        (("Module",), "After it.", "module"),
+    ]

@@ -54,6 +54,9 @@ def test_any_changed_number_is_caught(sentence, data):
         "A cabin bag may weigh 8 kg and has wheels.",
         "Dogs of up to 6 kg travel in the hold.",
         "The crew serves drinks.",
+        "A cabin bag may weigh 8 kg, a cabin bag may weigh, a cabin bag may weigh, a cabin bag may weigh.",
+        "For example, a cabin bag:",
+        "cabin",
         "Sure!",
         "",
     ],
@@ -92,6 +95,11 @@ def test_a_wrong_mark_is_corrected_and_marks_are_numbered_as_they_come():
         assert one.quote in next(found.quote for found in handbook() if found.passage.source == one.source)
         assert answer.text[one.end :].startswith(f" [{one.number}]")
     assert answer.citations[1].quote == "A *cabin bag* may weigh **8 kg**."
+
+
+def test_a_lead_is_neither_cited_nor_counted_as_unsupported():
+    answer = Answer(EVIDENCE, marks=True)
+    assert (answer.take("", "Here is the answer:"), answer.removed) == ("", 0)
 
 
 def test_what_is_not_supported_is_removed_or_marked():

@@ -83,6 +83,14 @@ def test_of_equal_texts_the_first_is_given(tmp_path: Path) -> None:
     assert "same" in found[0].quote
 
 
+def test_thousands_of_equal_texts_are_not_all_read(tmp_path: Path) -> None:
+    blank, one = "Left blank.", units(1)[0]
+    write(
+        tmp_path, [document("blank.md", *[blank] * 6000), document("other.md", "Other.")], {blank: one, "Other.": -one}
+    )
+    assert [hit.quote for hit in Index.load(tmp_path).search("blank", one, 5)] == [blank]
+
+
 def test_filters_and_pages(tmp_path: Path) -> None:
     write(tmp_path, [document(f"{at}.md", "one", "two", year=2020 + at) for at in range(5)])
     read = Index.load(tmp_path)

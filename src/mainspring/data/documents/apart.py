@@ -65,13 +65,21 @@ class Apart:
         Raises:
             MissingExtraError: a reader needs a package that is not there.
         """
+        asked = _Asked(str(path), name, encoding)
         with self._lock:
+            if self._process is not None and self._process.poll() is not None:
+                self._process = None  # it was ended from outside, between two files
             process = self._process or self._start()
             try:
-                answer = _ask(process, _Asked(str(path), name, encoding))
+                answer = _ask(process, asked)
             except (EOFError, BrokenPipeError):
                 self._process = None
                 return Unread(name, self._blame(process))
+            except BaseException:  # an interrupt: what it would still answer is no answer to the next question
+                self._process = None
+                process.kill()
+                _end(process)
+                raise
         if answer.missing is not None:
             raise MissingExtraError(answer.missing)
         return answer.document or answer.unread or Unread(name, "was not read")
@@ -79,7 +87,7 @@ class Apart:
     def _start(self) -> subprocess.Popen[bytes]:
         # Its own group: a Ctrl-C is heard here, and ends it by its closed input.
         process = subprocess.Popen(
-            [sys.executable, "-c", _ASKING, str(self._seconds)],
+            [sys.executable, "-P", "-c", _ASKING, str(self._seconds)],  # -P: a project may have an html.py
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, process_group=0,
         )  # fmt: skip
         self._process = process

@@ -84,13 +84,16 @@ class Pieces:
             if size > left:
                 self._note(f"a row at {row.begin} is longer than a passage, and was cut")
                 whole = Block(kind="paragraph", begin=begin, end=end, text=row.text, links=block.links)
-                for piece in self._text(whole, left):
-                    yield Piece(piece.text, piece.begin, piece.end, piece.count, piece.before, header, piece.links)
+                for place, piece in enumerate(self._text(whole, left)):
+                    text, count, above = piece.text, piece.count, header
+                    if header is not None and not number and not place:  # the header is where it stands
+                        text, count, above = f"{header.text}\n{text}", count + header.count, None
+                    yield Piece(text, piece.begin, piece.end, count, piece.before, above, piece.links)
             else:
                 links = self._links(block, begin, end)
                 if number or header is None:
                     yield Piece(row.text, begin, end, size, header=header, links=links)
-                else:  # the header is where it stands, and takes no repeating
+                else:  # as it does here, and takes no repeating
                     yield Piece(f"{header.text}\n{row.text}", begin, end, size + header.count, links=links)
             begin = end if number + 1 == len(rows) else rows[number + 1].begin
 

@@ -24,6 +24,7 @@ from mainspring.errors import DataError, require
 _LINE = re.compile(r"[^\r\n]+")
 _HYPHENS = re.compile(r"[\x02\ufffe]")  # PDFium's, where a word goes on in the next line
 _SOFT = "\xad"  # as which they are in the text, and as nothing in what it says
+_KEPT = re.compile(f"{_SOFT}(?=[^a-zß-ÿ])")  # before a capital or a digit: "well-" and "Known"
 _NUMBER = re.compile(r"^(\d{1,5})\b|\b(\d{1,5})$")
 _BULLET = re.compile(r"[•◦▪‣⁃●○■–-]\s+\S")
 _DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?")
@@ -188,7 +189,7 @@ def _largest(page: _Page) -> str:
     """What stands in the largest letters of the first page, if they are larger than others there."""
     size = max((line.size for line in page.lines), default=0.0)
     found = [line.text for line in page.lines if line.size > size - 0.5]
-    text = " ".join(found).replace(_SOFT, "")
+    text = _said(" ".join(found))
     return text if len(found) < len(page.lines) / 2 and len(text) <= _LONGEST_HEADING else ""
 
 
@@ -264,13 +265,18 @@ def _block(lines: list[_Line]) -> Block:
     for line, after in zip(lines, [*lines[1:], None], strict=True):
         hyphen = line.text.endswith((_SOFT, "-")) and after is not None and after.text[:1].islower()
         pieces.append(line.text if hyphen else line.text + " ")
-    text = " ".join("".join(pieces).replace(_SOFT, "").split())
+    text = " ".join(_said("".join(pieces)).split())
     level = lines[0].level
     item = not level and _BULLET.match(text)
     return Block(
         kind="heading" if level else "item" if item else "paragraph",
         begin=lines[0].begin, end=lines[-1].end, text=text, level=level or int(bool(item)),
     )  # fmt: skip
+
+
+def _said(text: str) -> str:
+    """Words that were parted are whole. PDFium takes each hyphen at a line's end for one that parts a word."""
+    return _KEPT.sub("-", text).replace(_SOFT, "")
 
 
 def _title(item: Any) -> str:

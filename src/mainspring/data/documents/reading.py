@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mainspring.data.documents import encodings, html, markdown, pdf, rst, text, word
 from mainspring.data.documents.document import Content, Document, Unread
-from mainspring.data.documents.source import LARGEST_TEXT
+from mainspring.data.documents.source import LARGEST_TEXT, MOST_BLOCKS
 from mainspring.data.documents.suffixes import SUFFIXES, Format, suffix_of
 from mainspring.errors import DataError
 
@@ -47,6 +47,8 @@ def read_file(path: Path, name: str, encoding: str | None = None) -> Document | 
         return Unread(name, "needs more memory than a document may have")
     if not content.blocks:
         return Unread(name, "has no text" if content.text.strip() else "is empty")
+    if len(content.blocks) > MOST_BLOCKS:
+        return Unread(name, f"has {len(content.blocks):,} blocks; at most {MOST_BLOCKS:,} are read: divide it")
     return Document(
         source=name,
         digest=hashlib.sha256(raw).hexdigest(),

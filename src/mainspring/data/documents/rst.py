@@ -9,10 +9,9 @@ Method: docutils, "reStructuredText Markup Specification".
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Callable
 
+from mainspring.data.documents import rst_marks as marks
 from mainspring.data.documents.document import Content, Value
 from mainspring.data.documents.lines import stripped
 from mainspring.data.documents.rst_blocks import Blocks
@@ -20,25 +19,10 @@ from mainspring.data.documents.rst_directives import Directives
 from mainspring.data.documents.rst_inline import Inline
 from mainspring.data.documents.rst_lines import Lines
 from mainspring.data.documents.rst_tables import GRID, SIMPLE, grid_rows, simple_rows
+from mainspring.data.documents.slugs import sphinx_id
 
 _DEEPEST = 40  # what is nested deeper is a paragraph
-_RULE = re.compile(r"([!-/:-@\[-`{-~])\1*\Z")
-_BULLET = re.compile(r"[-+*•‣⁃](?: +|\Z)")
-_ENUMERATOR = re.compile(r"(?:\((\w+|#)\)|(\w+|#)[.)])(?: +|\Z)")
-_ORDINAL = re.compile(r"\d+\Z|[a-zA-Z]\Z|[ivxlcdm]+\Z|[IVXLCDM]+\Z|#\Z")
-_FIELD = re.compile(r":(?![: ])((?:[^:\\]|\\.|:(?![ `]|\Z))*)(?<! ):(?: +|\Z)")
-_ONE_OPTION = (
-    r"(?:-[A-Za-z0-9](?: ?[A-Za-z][\w-]*| ?<[^<>]+>)?|(?:--|/)[A-Za-z0-9][\w-]*(?:[ =](?:[A-Za-z][\w-]*|<[^<>]+>))?)"
-)
-_OPTION = re.compile(rf"{_ONE_OPTION}(?:, {_ONE_OPTION})*(?:  +| ?\Z)")
-_FOOTNOTE = re.compile(r"\[(\d+|#[\w.+-]*|\*|\w[\w.+-]*)\](?: +|\Z)")
-_TARGET = re.compile(r"_(?:(_)|`([^`]+)`|(?![ _])((?:\\.|[^\\:]|:(?! |\Z))+)):(?: +|\Z)")
-_SUBSTITUTION = re.compile(r"\|(?! )([^|]+)\| +([\w.+:-]+)::(?: +|\Z)")
-_DIRECTIVE = re.compile(r"([^\W_]+(?:[-._+:][^\W_]+)*) ?::(?: +|\Z)")
-_NO_ID = re.compile(r"[^a-z0-9]+")
-_NO_ID_AT_ENDS = re.compile(r"^[-0-9]+|-+$")
-_EXTERNAL = re.compile(r"\.\. _(?:`([^`\n]{1,200})`|([^:`\n]{1,200})): +(\S+) *\r?$", re.MULTILINE)
-_REPLACED = re.compile(r"\.\. \|([^|\n]{1,200})\| replace:: +([^\r\n]*)")
+_LONGEST_VALUE = 200  # characters of a field at the head; what is longer is text
 
 
 def read(text: str) -> Content:
@@ -60,9 +44,9 @@ class Scanner:
         self.metadata: dict[str, Value] = {}
         self.language = ""  # of literal blocks, as `highlight` said last
         self.level = 0  # of the section, or of the definition, that is open
-        targets = {(m[1] or m[2]).lower().replace("\\", ""): m[3] for m in _EXTERNAL.finditer(text)}
+        targets = {(m[1] or m[2]).lower().replace("\\", ""): m[3] for m in marks.EXTERNAL.finditer(text)}
         inline = Inline(targets, {})
-        substitutions = {m[1].lower(): inline.plain(m[2])[0] for m in _REPLACED.finditer(text)}
+        substitutions = {m[1].lower(): inline.plain(m[2])[0] for m in marks.REPLACED.finditer(text)}
         self.out = Blocks(self.lines, Inline(targets, substitutions))
         self._directives = Directives(self)
         self._ids: set[str] = set()  # of sections
@@ -100,7 +84,7 @@ class Scanner:
             for taken in known:
                 if (after := taken(self, line, i, last, column)) is not None:
                     return after
-        if not first.isalnum() and _RULE.match(line) and line != "::":
+        if not first.isalnum() and marks.RULE.match(line) and line != "::":
             if titles and (after := self._overlined(line, i, last)) is not None:
                 return after
             if len(line) >= 4:
@@ -116,7 +100,7 @@ class Scanner:
             indent = lines.indent[i + 1]
             if indent > column:
                 return self._definition(i, last, column)
-            if titles and indent == column == 0 and (rule := _RULE.match(lines.text[i + 1])):
+            if titles and indent == column == 0 and (rule := marks.RULE.match(lines.text[i + 1])):
                 length = len(rule.group())
                 if length >= len(line) or length >= 4:
                     self._title(i, i, i + 2, (rule[1], False))
@@ -168,7 +152,7 @@ class Scanner:
 
     def _section_id(self, title: str) -> str:
         """By which docutils and Sphinx link to a section: the second of the same name has a number instead."""
-        name = _id(title)
+        name = sphinx_id(title)
         if not name or name in self._ids:
             self._numbered += 1
             return f"id{self._numbered}"
@@ -182,7 +166,7 @@ class Scanner:
             i + 2 < last
             and lines.indent[i + 1] >= 0
             and lines.text[i + 2] == line
-            and not _RULE.match(lines.text[i + 1])
+            and not marks.RULE.match(lines.text[i + 1])
         ):
             self._title(i, i + 1, i + 3, (line[0], True))
             return i + 3
@@ -203,23 +187,19 @@ class Scanner:
         after = lines.block(i + 1, last, column)
         inner = lines.least(i + 1, after, column + 1)
         term, links = self.out.plain(lines.text[i])
-        literal = lines.text[i].endswith("::")
         self.out.lists += 1
         number = len(self.out.found)
         self.out.item = lines.begin[i]
-        self.out.said(lines.begin[i], lines.end[i], term.removesuffix(":") if literal else term, links)
-        if literal:
-            self._literal(i + 1, after, column)
-        else:
-            self.body(i + 1, after, inner, titles=False)
-            self.out.join(number)
+        self.out.said(lines.begin[i], lines.end[i], term, links)
+        self.body(i + 1, after, inner, titles=False)
+        self.out.join(number)
         self.out.lists -= 1
         return after
 
     # What is told by its first character. Each gives the line behind it, or None: it is something else.
 
     def _bullet(self, line: str, i: int, last: int, column: int) -> int | None:
-        match = _BULLET.match(line)
+        match = marks.BULLET.match(line)
         return self._listed(match.end(), i, last, column) if match else None
 
     def _listed(self, width: int, i: int, last: int, column: int) -> int:
@@ -241,27 +221,28 @@ class Scanner:
         self.out.lists -= 1
 
     def _enumerated(self, line: str, i: int, last: int, column: int) -> int | None:
-        match = _ENUMERATOR.match(line)
-        if match is None or not _ORDINAL.match(match[1] or match[2]):
+        match = marks.ENUMERATOR.match(line)
+        if match is None or not marks.ORDINAL.match(match[1] or match[2]):
             return None
         lines = self.lines
         if i + 1 < last and lines.indent[i + 1] >= 0 and lines.indent[i + 1] <= column:
             # The next line must be another item. "A. Einstein\nwas" is a name.
             below = lines.text[i + 1][column:] if lines.indent[i + 1] == column else ""
-            if not (other := _ENUMERATOR.match(below)) or not _ORDINAL.match(other[1] or other[2]):
+            if not (other := marks.ENUMERATOR.match(below)) or not marks.ORDINAL.match(other[1] or other[2]):
                 return None
         return self._listed(match.end(), i, last, column)
 
     def _field(self, line: str, i: int, last: int, column: int) -> int | None:
-        match = _FIELD.match(line)
+        match = marks.FIELD.match(line)
         if match is None:
             return None
         lines = self.lines
         after = lines.block(i + 1, last, column)
-        if not column and all(block.kind == "heading" for block in self.out.found) and len(self.out.found) < 2:
+        if not column and len(self.out.found) < 2 and all(block.kind == "heading" for block in self.out.found):
             value, _ = self.out.plain(" ".join([line[match.end() :], *lines.text[i + 1 : after]]))
-            self.metadata.setdefault(match[1].lower(), value or True)
-            return after
+            if len(value) <= _LONGEST_VALUE:
+                self.metadata.setdefault(match[1].lower()[:_LONGEST_VALUE], value or True)
+                return after
         self._named(self.out.plain(match[1])[0] + ":", match.end(), i, after, column)
         return after
 
@@ -281,7 +262,7 @@ class Scanner:
         self.out.lists -= 1
 
     def _option(self, line: str, i: int, last: int, column: int) -> int | None:
-        match = _OPTION.match(line)
+        match = marks.OPTION.match(line)
         after = self.lines.block(i + 1, last, column)
         if match is None or (match.end() == len(line) and after == i + 1):
             return None
@@ -344,29 +325,23 @@ class Scanner:
         rest = line[3:].lstrip()
         after = lines.block(i + 1, last, column)
         width = len(line) - len(rest)
-        if match := _FOOTNOTE.match(rest):
+        if match := marks.FOOTNOTE.match(rest):
             if match[1] == "#":
                 self._footnotes += 1
             label = match[1].lstrip("#") or str(self._footnotes)
             self._named(f"[{label}]", width + match.end(), i, after, column)
-        elif match := _TARGET.match(rest):
+        elif match := marks.TARGET.match(rest):
             if not rest[match.end() :] and after == i + 1:
-                self.out.anchor = _id(match[2] or match[3] or "") or None
-        elif _SUBSTITUTION.match(rest):
+                self.out.anchor = sphinx_id(match[2] or match[3] or "") or None
+        elif marks.SUBSTITUTION.match(rest):
             pass
-        elif match := _DIRECTIVE.match(rest):
+        elif match := marks.DIRECTIVE.match(rest):
             begin = lines.begin[i]
             lines.enter(i, column + width + match.end(), lines.least(i + 1, after, column + 3))
             self._directives.run(match[1].lower(), begin, i, after, column)
         elif not rest and (i + 1 == last or lines.indent[i + 1] < 0):
             return i + 1  # an empty comment, which ends what was before
         return after
-
-
-def _id(name: str) -> str:
-    """As docutils' `make_id`."""
-    plain = unicodedata.normalize("NFKD", " ".join(name.lower().split())).encode("ascii", "ignore").decode()
-    return _NO_ID_AT_ENDS.sub("", _NO_ID.sub("-", plain))
 
 
 _BY_FIRST: dict[str, tuple[Callable[[Scanner, str, int, int, int], int | None], ...]] = {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from mainspring.data.documents.document import Row
+from mainspring.data.documents.front_matter import text_of
 from mainspring.data.documents.rst_inline import unescaped
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Directives:
             if name.endswith("module"):
                 self._module = self._lines.text[i].strip()
             elif name.endswith("author"):
-                scanner.metadata.setdefault("author", scanner.out.plain(self._lines.text[i])[0])
+                scanner.metadata.setdefault("author", text_of(scanner.out.plain(self._lines.text[i])[0]))
         elif name == "highlight":
             scanner.language = self._lines.text[i].strip()
         elif name == "meta":
@@ -182,7 +183,7 @@ class Directives:
 
     def _meta(self, i: int, last: int) -> None:
         for key, value in self._option_values(i + 1, last).items():
-            self._scanner.metadata.setdefault(key, value or True)
+            self._scanner.metadata.setdefault(key, text_of(value) or True)
 
     def _figure(self, i: int, last: int) -> None:
         """What it shows, in words, and what is said below it."""
@@ -232,8 +233,8 @@ class Directives:
         links: dict[str, None] = {}
         header = _number(options.get("header-rows", ""))
         first = lines.skip_blank(after, last)
-        written = [line.strip() for line in lines.text[first:last]]
-        records = csv.reader(written, delimiter=",", strict=False)
+        written = [f"{line.strip()}\n" for line in lines.text[first:last]]
+        records = csv.reader(written, skipinitialspace=True)
         begin = first
         while True:
             try:

@@ -22,8 +22,8 @@ _ROLE = r"[\w.+-]+(?::[\w.+-]+)*"
 _MARKUP = re.compile(
     r"\\(?P<escaped>\s|.)"
     rf"|``(?<![^{_BEFORE}]``)(?=\S)(?P<literal>.{{0,{_LONGEST}}}?\S)``(?![^{_AFTER}])"
-    rf"|:(?<![^{_BEFORE}`*|]:)(?P<role>{_ROLE}):`(?=\S)(?P<object>(?:[^`\\]|\\.)*)`(?![^{_AFTER}])"
-    rf"|`(?<![^{_BEFORE}]`)(?=\S)(?P<interpreted>(?:[^`\\]|\\.)*)`(?P<suffix>__?|:{_ROLE}:)?(?![^{_AFTER}])"
+    rf"|:(?<![^{_BEFORE}`*|]:)(?P<role>{_ROLE}):`(?=\S)(?P<object>(?:[^`\\]|\\.)+)(?<!\s)`(?![^{_AFTER}])"
+    rf"|`(?<![^{_BEFORE}]`)(?=\S)(?P<interpreted>(?:[^`\\]|\\.)+)(?<!\s)`(?P<suffix>__?|:{_ROLE}:)?(?![^{_AFTER}])"
     rf"|\*\*(?<![^{_BEFORE}]\*\*)(?=\S)(?P<strong>.{{0,{_LONGEST}}}?\S)\*\*(?![^{_AFTER}])"
     rf"|\*(?<![^{_BEFORE}]\*)(?=\S)(?P<emphasis>(?:[^*\\]|\\.)*[^*\s])\*(?![^{_AFTER}])"
     rf"|\|(?<![^{_BEFORE}]\|)(?=\S)(?P<substitution>[^|]*[^|\s])\|_{{0,2}}(?![^{_AFTER}])",
@@ -55,13 +55,14 @@ class Inline:
             return " ".join(text.split()), ()
         pieces: list[str] = []
         links: list[str] = []
-        done = 0
-        for match in _MARKUP.finditer(text):
+        done = begin = 0
+        while (match := _MARKUP.search(text, begin)) is not None:
             said = self._said(match, links)
             if said is None:
+                begin = match.start(match.lastindex or 0)  # behind the sign, which is one only
                 continue
             pieces += (self._between(text[done : match.start()], links), said)
-            done = match.end()
+            done = begin = match.end()
         pieces.append(self._between(text[done:], links))
         return " ".join("".join(pieces).split()), tuple(dict.fromkeys(links))
 

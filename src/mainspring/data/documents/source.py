@@ -10,6 +10,8 @@ from mainspring.data.documents.document import Document, Unread
 LARGEST_FILE = 256 * 2**20  # bytes
 LARGEST_TEXT = 16 * 2**20  # characters of text in one document: some 5,000 pages
 
+MOST_BLOCKS = 2**20  # in one document
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

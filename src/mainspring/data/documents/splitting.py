@@ -105,22 +105,32 @@ class _Splitting:
         return passages, self._notes
 
     def _sections(self) -> Iterator[_Section]:
-        """The headings with their bodies; a heading with only headings below it gives its beginning to the first."""
+        """The headings with their bodies; a heading with only headings below it gives its beginning to the first.
+
+        What follows the end of a definition is said under the headings around it.
+        """
         title = (self._document.title,) if self._document.title else ()
         above: list[Block] = []
         section = _Section(title)
         for block in self._document.blocks:
+            around = [heading for heading in above if not heading.until or block.begin < heading.until]
             if block.kind != "heading":
+                if len(around) < len(above):
+                    yield section
+                    path = tuple(heading.text for heading in around)
+                    anchor = around[-1].anchor if around else None
+                    section = _Section(path if path[:1] == title else title + path, anchor=anchor)
+                    above = around
                 section.body.append(block)
                 continue
             begin = block.begin
             if section.body:
                 yield section
-            elif section.heading is not None and block.level > section.level:
+            elif section.heading is not None and section.heading in around and block.level > section.level:
                 begin = min(begin, section.begin or 0)
             elif section.heading is not None:
                 yield section
-            above = [heading for heading in above if heading.level < block.level]
+            above = [heading for heading in around if heading.level < block.level]
             path = tuple(heading.text for heading in above)
             section = _Section(
                 path if (*path, block.text)[:1] == title else title + path, block, block.anchor or section.anchor, begin

@@ -7,7 +7,8 @@ import re
 from mainspring.data.documents.document import Block, Content
 from mainspring.data.documents.lines import stripped, unified
 
-_BETWEEN = re.compile(r"(?:\r\n?|\n)(?:[^\S\r\n]*(?:\r\n?|\n))+|\f")
+_NEWLINE = r"(?:\r\n|\r(?!\n)|\n)"
+_BETWEEN = re.compile(rf"{_NEWLINE}(?:[^\S\r\n]*{_NEWLINE})+|\f")
 
 
 def read(text: str) -> Content:

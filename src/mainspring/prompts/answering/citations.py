@@ -11,12 +11,13 @@ from collections.abc import Sequence
 
 from mainspring.prompts.answering.sentences import MARK
 from mainspring.prompts.answering.support import VERBATIM, Evidence, Support, Window
-from mainspring.prompts.answering.wording import tokens
+from mainspring.prompts.answering.wording import content, tokens
 from mainspring.runtimes.language.protocol import Citation
 
 UNSUPPORTED = "[unsupported]"
 
 _MARKS = re.compile(rf"[ \t]*{MARK}")
+_CLAIMED = 3  # content words of a lead that says something
 _BULLET = re.compile(r"[-*•–] ")
 
 
@@ -43,8 +44,8 @@ class Answer:
         claimed = [int(number) - 1 for mark in _MARKS.findall(sentence) for number in re.findall(r"\d+", mark)]
         bare = _MARKS.sub("", sentence).strip()
         words = tuple(token.form for token in tokens(bare) if token.kind != "pause")
-        if not words:
-            return ""
+        if not words or (bare.endswith(":") and len(content(bare)) < _CLAIMED):
+            return ""  # "Here is an example:" claims nothing
         if words in self._said:
             self.removed_in_a_row += 1  # a small model that begins to repeat itself does not end by itself
             return ""

@@ -24,6 +24,7 @@ from mainspring.runtimes.index.words import Words
 
 _SPARE = 16  # asked for beside k, as some may say the same
 _DIVERSE = 50  # from which a diverse choice is made, at least
+_DEEPEST = 4096  # what says the same as what was found is looked past only so far
 
 
 class Index:
@@ -85,7 +86,8 @@ class Index:
         dense_weight: float | None = None,
         diversity: float | None = None,
     ) -> list[Found]:
-        """The best k passages, best first. Of several with equal text the first is given.
+        """The best k passages, best first. Of several with equal text the first is given; where thousands have that one
+        text, fewer than k may be.
 
         Args:
             question: whose words are looked for.
@@ -108,7 +110,7 @@ class Index:
         while k > 0:
             hits = self._store.search(query, asked, where)
             distinct = self._distinct(hits)
-            if len(distinct) >= wanted or len(hits) < asked:
+            if len(distinct) >= wanted or len(hits) < asked or asked >= _DEEPEST:
                 return self._chosen(distinct, k, diversity)
             asked *= 4
         return []

@@ -54,7 +54,7 @@ class Searcher:
     async def __call__(self, question: str, k: int, where: Filter | None = None) -> Searched:
         """See `runtimes.index.found.Search`. A question that is many times too long is a ContextError."""
         vector = await self.vector(question)
-        return await asyncio.to_thread(self._search, question, vector, k, where)
+        return await asyncio.to_thread(self.near, question, vector, k, where)
 
     async def vector(self, question: str) -> np.ndarray:
         """(width,) float32, of length 1: the question's.
@@ -76,16 +76,24 @@ class Searcher:
         mean = vectors.mean(0)
         return mean / max(float(np.linalg.norm(mean)), 1e-12)
 
-    def _search(self, question: str, vector: np.ndarray, k: int, where: Filter | None) -> Searched:
-        rule = self._index.settings.answerable
-        deep = max(k, DEPTH if self._reranker else 0, LOOKED_AT if rule else 0)
-        found = self._index.search(question, vector, deep, where)
-        answerable, threshold = (rule.probability(found), rule.threshold) if rule else (None, None)
-        if self._reranker is not None:
-            scores = self._reranker.scores(question, found)
-            order = np.argsort(-scores, kind="stable")
-            found = [msgspec.structs.replace(found[at], score=float(scores[at])) for at in order]
-        return Searched(found=found[:k], answerable=answerable, threshold=threshold)
+    def near(self, question: str, vector: np.ndarray, k: int, where: Filter | None = None) -> Searched:
+        """As a call, of a question whose vector, (width,) float32, is known."""
+        return search_as_set(self._index, self._reranker, question, vector, k, where)
+
+
+def search_as_set(
+    index: Index, reranker: Reranker | None, question: str, vector: np.ndarray, k: int, where: Filter | None = None
+) -> Searched:
+    """The best k passages, as the settings of the index say; its `reranker` is open."""
+    rule = index.settings.answerable
+    deep = max(k, DEPTH if reranker else 0, LOOKED_AT if rule else 0)
+    found = index.search(question, vector, deep, where)
+    answerable, threshold = (rule.probability(found), rule.threshold) if rule else (None, None)
+    if reranker is not None:
+        scores = reranker.scores(question, found)
+        order = np.argsort(-scores, kind="stable")
+        found = [msgspec.structs.replace(found[at], score=float(scores[at])) for at in order]
+    return Searched(found=found[:k], answerable=answerable, threshold=threshold)
 
 
 def _halves(text: str) -> tuple[str, str]:

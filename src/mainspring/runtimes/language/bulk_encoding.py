@@ -88,7 +88,7 @@ def _queue(graph: Path, settings: BulkSettings) -> Any:
     openvino = require("openvino", "language")
     properties: dict[str, Any] = {
         "NUM_STREAMS": settings.streams,
-        "INFERENCE_NUM_THREADS": settings.threads or len(os.sched_getaffinity(0)),
+        "INFERENCE_NUM_THREADS": settings.threads or os.cpu_count() or 1,
     }
     if settings.exact:
         properties["INFERENCE_PRECISION_HINT"] = "f32"
