@@ -1,7 +1,8 @@
-"""Mainspring indexes a folder, and says in JSON how long that took: ours.py PROJECT (first | again | bare)
+"""Mainspring indexes a folder, and says in JSON how long that took: ours.py PROJECT (first | known | again | bare)
 
 first   all of it, with no embedding known
-again   once more, from the index of `first`, whatever has changed in the folder since
+known   all of it, with the embeddings that are known
+again   once more, from the index of the last time, whatever has changed in the folder since
 bare    the passages of the last index, already as tokens, through the encoder alone: what indexing cannot surpass
 """
 
@@ -48,6 +49,7 @@ def main(folder: Path, what: str) -> None:
     shutil.rmtree(folder / "index", ignore_errors=True)
     new.rename(folder / "index")
     told = {name: value for name, value in asdict(made).items() if isinstance(value, int)} | {
+        "tried": [str(one) for one in made.tried],
         "seconds": took,
         "cpu": cpu,
         "stages": made.seconds,

@@ -41,7 +41,7 @@ class VectorCache:
     """
 
     def __init__(self, folder: Path, width: int) -> None:
-        self.folder = folder
+        self._folder = folder
         self._width = width
         self._parts: dict[str, tuple[Lookup, np.ndarray, np.ndarray]] = {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ class VectorCache:
     def put(self, keys: np.ndarray, vectors: np.ndarray) -> None:
         """Keep the vectors (n, width) of (n, 16) digests. They are on the disk when this returns."""
         if len(keys):
-            path = self.folder / f"{uuid.uuid4().hex}{_SUFFIX}"
+            path = self._folder / f"{uuid.uuid4().hex}{_SUFFIX}"
             write_columns(path, {"digests": keys, "vectors": vectors.astype(np.float16)})
             self._open(path)
 
@@ -89,7 +89,7 @@ class VectorCache:
             self.put(keys[first], vectors[first])
             for name in old:
                 del self._parts[name]
-                (self.folder / name).unlink(missing_ok=True)
+                (self._folder / name).unlink(missing_ok=True)
         return before - len(self)
 
     def _chosen(self, every: Lookup) -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]:
