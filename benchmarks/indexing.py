@@ -141,6 +141,7 @@ def main() -> None:
         again = measured(*ours, "again") | {"changed": changed}
         rounds.setdefault("again", []).append(again)
         say(f"mainspring {json.dumps(first)}\nagain {json.dumps(again)}")
+        keep(rounds, options.out)
     for size in sorted(options.sizes):
         sized = project_of(options.docs, size, "sized")
         worker = (sys.executable, HERE / "indexing/ours.py", sized)
@@ -149,10 +150,14 @@ def main() -> None:
         changed = change(sized)
         rounds[f"{size} files, again"] = [measured(*worker, "again") | {"changed": changed}]
         say(json.dumps([rounds[f"{size} files"], rounds[f"{size} files, again"]]))
-    told = table(rounds)
-    print(told)
-    if options.out:
-        options.out.write_text(json.dumps(rounds, indent=1))
+        keep(rounds, options.out)
+    print(table(rounds))
+
+
+def keep(rounds: dict[str, list[dict[str, Any]]], path: Path | None) -> None:
+    """Write what is known so far, for a run that is ended early."""
+    if path is not None:
+        path.write_text(json.dumps(rounds, indent=1))
 
 
 def table(rounds: dict[str, list[dict[str, Any]]]) -> str:

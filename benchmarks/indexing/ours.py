@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import sys
 import time
@@ -54,7 +53,7 @@ def main(folder: Path, what: str) -> None:
         "cpu": cpu,
         "stages": made.seconds,
         "unread": [one.source for one in made.unread],
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak": _peak(),
     }
     print(json.dumps(told))
 
@@ -73,6 +72,12 @@ def _bare(folder: Path, prepared: embedder.PreparedEmbedder) -> dict[str, float]
 def _cpu() -> float:
     """Seconds of processor, of this process and of those that it has ended (readers run in one of their own)."""
     return sum(os.times()[:4])
+
+
+def _peak() -> float:
+    """The most memory of this process in MiB. (`getrusage` starts with what the process had that began this one.)"""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":
