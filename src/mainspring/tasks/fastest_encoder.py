@@ -49,16 +49,15 @@ class FastestEncoder:
         self.tried: list[Tried] = []
 
     def vectors(self, texts: Sequence[np.ndarray]) -> np.ndarray:
-        """See `BulkEncoder.vectors`. If the first texts are many, the ways are tried on them."""
-        if self._encoder is not None:
+        """See `BulkEncoder.vectors`. On the first texts that are many the ways are tried."""
+        if self._encoder is None:
+            self._encoder = BulkEncoder(self._folder, ways(os.cpu_count() or 1)[0])
+        if self.tried or len(texts) < FEWEST or not self._encoder.has_ways:
             return self._encoder.vectors(texts)
-        usual, *others = ways(os.cpu_count() or 1)
-        self._encoder = BulkEncoder(self._folder, usual)
-        if len(texts) < FEWEST or not self._encoder.has_ways:
-            return self._encoder.vectors(texts)
-        return self._tried(texts, usual, others)
+        return self._compete(self._encoder, texts)
 
-    def _tried(self, texts: Sequence[np.ndarray], usual: BulkSettings, others: list[BulkSettings]) -> np.ndarray:
+    def _compete(self, chosen: BulkEncoder, texts: Sequence[np.ndarray]) -> np.ndarray:
+        usual, *others = ways(os.cpu_count() or 1)
         rows = np.array(sorted(range(len(texts)), key=lambda row: len(texts[row])))
         step = len(rows) // _SHARE
         shares = iter(rows[: step * _SHARE].reshape(_SHARE, step).T)  # each has texts of all lengths
@@ -74,19 +73,19 @@ class FastestEncoder:
                 best = max(best, sum(map(len, some)) / (time.perf_counter() - begun))
             return best
 
-        assert self._encoder is not None
-        self.tried = [Tried(usual, rate(self._encoder))]
-        least = self.tried[0].rate * _CLEARLY
+        tried = [Tried(usual, rate(chosen))]
+        least = tried[0].rate * _CLEARLY
         for way in others:
             encoder = BulkEncoder(self._folder, way)
             found = Tried(way, rate(encoder))
-            if found.rate > max(least, self.tried[0].rate):
-                self._encoder = encoder
-                self.tried.insert(0, found)
+            if found.rate > max(least, tried[0].rate):
+                chosen = encoder
+                tried.insert(0, found)
             else:
-                self.tried.append(found)
+                tried.append(found)
+        self._encoder, self.tried = chosen, tried
         rest = np.setdiff1d(rows, np.concatenate([share for share, _ in done]))
-        done.append((rest, self._encoder.vectors([texts[row] for row in rest])))
+        done.append((rest, chosen.vectors([texts[row] for row in rest])))
         vectors = np.empty((len(texts), done[0][1].shape[1]), np.float32)
         for share, some in done:
             vectors[share] = some
