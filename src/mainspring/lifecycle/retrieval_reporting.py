@@ -85,4 +85,8 @@ def _settings(settings: IndexSettings) -> dict[str, Any]:
 
 
 def _encoding(indexed: Indexed) -> dict[str, Any]:
-    return {"embedding": "; slower: ".join(map(str, indexed.tried))} if indexed.tried else {}
+    """In which way passages were computed, where several were tried."""
+    if not indexed.tried:
+        return {}
+    chosen, *others = map(str, indexed.tried)
+    return {"embedding": f"{chosen} (also tried: {'; '.join(others)})"}
