@@ -1,6 +1,6 @@
 """From files to a searchable index: Mainspring beside LangChain, LlamaIndex and txtai, with the same weights.
 
-    python benchmarks/indexing.py DOCS [--files 25] [--rounds 3] [--peers NAMES] [--sizes N,N,...] [--out FILE]
+    python benchmarks/indexing.py DOCS [--files 25] [--rounds 3] [--peers NAMES] [--no-files] [--sizes N,N,...]
 
 DOCS is the folder `_sources` of Debian's python3.11-doc: 497 files of reStructuredText. Of them a sample is taken, by
 their digests. Each peer runs in a process and an environment of its own, with the same all-MiniLM-L6-v2, on the same
@@ -11,8 +11,9 @@ files      the peers split the files as their guides show; how many of their chu
            takes, and silently cut, is counted
 
 With `--sizes`, Mainspring alone indexes as many files, and indexes again when one in a hundred has changed: how long
-that takes, and the most memory. Beyond the 497 files there are, they are taken again with a line added that tells them
-apart, and what was embedded for the size before is known. Such a size tells of memory alone.
+that takes, and the most memory (all of it, and without files that are mapped). Beyond the 497 files there are, they are
+taken again with a line added that tells them apart, and what was embedded for the size before is known. Such a size
+tells of memory alone.
 
 Beside the seconds that pass, those of the processor are counted: on a machine that others share, only they compare.
 """
@@ -112,6 +113,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=25)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--no-files", action="store_true", help="the peers get our passages alone")
     parser.add_argument("--sizes", type=lambda text: [int(size) for size in text.split(",")], default=[])
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -132,7 +134,7 @@ def main() -> None:
         index.close()
         for peer in peers:
             for way, what in (("passages", passages), ("files", folder / "docs")):
-                if way == "files" and number:
+                if way == "files" and (number or options.no_files):
                     continue
                 found = measured(pythons[peer], HERE / "indexing/peer.py", peer, what, str(model))
                 say(f"{peer}, {way}: {json.dumps(found)}")
@@ -181,7 +183,9 @@ def table(rounds: dict[str, list[dict[str, Any]]]) -> str:
             )
             ratio = " · ".join(f"{each:.2f}" for each in times)
         cut = f"{first['cut']} ({first['lost']:.0%} of all tokens)" if "cut" in first else ""
-        peak = f"{statistics.median(one['peak'] for one in found):.0f}" if "peak" in first else ""
+        peak = " · ".join(
+            f"{statistics.median(one[key] for one in found):.0f}" for key in ("peak", "own") if key in first
+        )
         cells = (name, first["passages"], f"{seconds:.2f}", *rates, ratio, peak, cut)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     for again in rounds:

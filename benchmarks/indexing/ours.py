@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -39,6 +40,7 @@ def main(folder: Path, what: str) -> None:
         cache.collect([])
     new = folder / "new"
     shutil.rmtree(new, ignore_errors=True)
+    watch = _Watch()
     begun, cpu = time.perf_counter(), _cpu()
     made = indexing.index(
         collect(project, MODEL), new, prepared, cache, language="english", store=StoreSettings(),
@@ -53,7 +55,8 @@ def main(folder: Path, what: str) -> None:
         "cpu": cpu,
         "stages": made.seconds,
         "unread": [one.source for one in made.unread],
-        "peak": _peak(),
+        "peak": _status("VmHWM"),
+        "own": watch.end(),
     }
     print(json.dumps(told))
 
@@ -74,10 +77,29 @@ def _cpu() -> float:
     return sum(os.times()[:4])
 
 
-def _peak() -> float:
-    """The most memory of this process in MiB. (`getrusage` starts with what the process had that began this one.)"""
+class _Watch(threading.Thread):
+    """The most memory that is the process's own, in MiB: files that are mapped are not among it."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._most = 0.0
+        self._over = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self._over.wait(0.05):
+            self._most = max(self._most, _status("RssAnon"))
+
+    def end(self) -> float:
+        self._over.set()
+        self.join()
+        return self._most
+
+
+def _status(name: str) -> float:
+    """A figure of the kernel's in MiB. (`getrusage` starts with what the process had that began this one.)"""
     status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    return int(status.partition(f"{name}:")[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ class FastestEncoder:
                 tried.insert(0, found)
             else:
                 tried.append(found)
+            del encoder  # not to be in memory beside the next
         self._encoder, self.tried = chosen, tried
         rest = np.setdiff1d(rows, np.concatenate([share for share, _ in done]))
         done.append((rest, chosen.vectors([texts[row] for row in rest])))
