@@ -1,11 +1,11 @@
-"""How well does an assistant answer from passages: does it cite rightly, keep silent rightly, and follow no document?
+"""How well does an assistant answer from passages: does it cite rightly, and follow no document?
 
-    python benchmarks/answering.py --python ROOT --perl ROOT [--only PART] [--questions 40]
+    python benchmarks/answering.py --python ROOT [--only PART] [--questions 40]
 
 Python's documentation (its FAQ's sections without their headings, tutorial, how-tos, reference) is the collection;
 all-minilm-l6-v2 finds, SmolLM2-135M-Instruct writes, greedily. `--python` is `…/html/_sources` of Debian's
-python3.11-doc, `--perl` a folder with the pods of its perl-doc. Parts: abstention, support, follow-ups, citations,
-prefix, injection. Intervals are of 95 %. The index is made once, in `.benchmarks/answering`.
+python3.11-doc. Parts: support, follow-ups, citations, prefix, injection. Intervals are of 95 %. The index is made once,
+in `.benchmarks/answering`. Whether an assistant keeps silent rightly is told by `answerability.py`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent / "answering"))
 
 import support
-from collection import Collection, Question, open_collection, perl_questions, python_collection
+from collection import Collection, Question, open_collection, python_collection
 from follow_ups import follow_ups
 from injection import STYLES, attacks
 
 from mainspring.data.documents.document import Document
-from mainspring.evaluation.answers import score_abstention
 from mainspring.evaluation.citations import CitedAnswer, score_citations
 from mainspring.evaluation.intervals import Estimate, clopper_pearson
 from mainspring.evaluation.scores import mean_score
@@ -41,18 +40,15 @@ from mainspring.prompts.answering import Answering, KnowledgeEngine
 from mainspring.prompts.answering.follow_ups import conversation_to_rewrite, either, with_conversation
 from mainspring.prompts.answering.layout import conversation, lay_out
 from mainspring.prompts.answering.sentences import MARK, split
-from mainspring.runtimes.index.answerable import features
-from mainspring.runtimes.index.filters import Not, OneOf
 from mainspring.runtimes.index.found import Found, Searched
 from mainspring.runtimes.language.local import load_local
 from mainspring.runtimes.language.protocol import Citation, Delta, Engine, Generate, Sampling, Usage
-from mainspring.tasks.answerability import fit_answerability, logistic
 from mainspring.weights import resolve
 
 WORK = Path(".benchmarks/answering")
 PASSAGES = 5
 SAMPLING = Sampling(temperature=0, max_tokens=96)
-PARTS = ("abstention", "support", "follow-ups", "citations", "prefix", "injection")
+PARTS = ("support", "follow-ups", "citations", "prefix", "injection")
 
 
 def told(estimate: Estimate | None) -> str:
@@ -102,44 +98,6 @@ class Fixed:
 
     async def __call__(self, question: str, k: int, where: object = None) -> Searched:
         return Searched(found=self._found[:k])
-
-
-async def abstention(collection: Collection, questions: list[Question], perl: list[Question]) -> None:
-    """The fitted rule against the plain top score, each question's probability from a rule that did not see it."""
-    rows: list[tuple[int, str, list[Found], bool]] = []
-    for number, question in enumerate(questions):
-        found = await collection.found(question.text, PASSAGES)
-        rows.append((number, "present", found, any(one.passage.source == question.source for one in found)))
-        assert question.source is not None
-        without = await collection.found(question.text, PASSAGES, Not(OneOf("source", (question.source,))))
-        rows.append((number, "removed", without, False))
-    for number, question in enumerate(perl, len(questions)):
-        rows.append((number, "perl", await collection.found(question.text, PASSAGES), False))
-    number, kinds, found, holds = (list(column) for column in zip(*rows, strict=True))
-    kind, truth, group = np.array(kinds), np.array(holds), np.array(number)
-    draw = np.random.default_rng(0)
-    half = [draw.choice(np.flatnonzero(kind == name), len(questions) // 2, False) for name in ("removed", "perl")]
-    mixture = np.sort(np.concatenate([np.flatnonzero(kind == "present"), *half]))
-    values = np.stack([features(one) for one in found])
-    top = np.array([one[0].score for one in found])
-    probability = np.zeros(len(rows))
-    for fold in range(10):
-        seen = mixture[group[mixture] % 10 != fold]
-        weights, bias = logistic(values[seen], truth[seen])
-        tried = group % 10 == fold
-        probability[tried] = 1 / (1 + np.exp(-(values[tried] @ weights + bias)))
-    calibrated = fit_answerability([found[at] for at in mixture], truth[mixture], target=0.4)
-    print(f"\n{calibrated}\n")
-    print("| questions without an answer | by | ROC-AUC: rule | top score | kept silent | answered of those with one |")
-    print("| --- | --- | ---: | ---: | ---: | ---: |")
-    sets = {"section left out": kind == "removed", "of Perl": kind == "perl", "the mixture": None}
-    for name, negative in sets.items():
-        rows_of = mixture if negative is None else np.flatnonzero((kind == "present") | negative)
-        for label, having in {"in the index": kind == "present", "among the passages": truth}.items():
-            rule = score_abstention(probability[rows_of], having[rows_of], calibrated.rule.threshold)
-            plain = score_abstention(top[rows_of], having[rows_of], 0.5)
-            figures = (rule.roc_auc, plain.roc_auc, rule.kept_silent, rule.answered)
-            print(f"| {name} | {label} | {' | '.join(map(told, figures))} |", flush=True)
 
 
 async def follow(collection: Collection, engine: Engine, questions: list[Question]) -> None:
@@ -285,7 +243,6 @@ async def injection(collection: Collection, engine: Engine, questions: list[Ques
 
 async def run(options: argparse.Namespace) -> None:
     documents, questions = python_collection(options.python)
-    perl = perl_questions(options.perl)
     parts = options.only or PARTS
     WORK.mkdir(parents=True, exist_ok=True)
     if "support" in parts:
@@ -295,9 +252,7 @@ async def run(options: argparse.Namespace) -> None:
         return
     collection = await open_collection(documents, WORK / "index")
     print(json.dumps({"documents": len(documents), "passages": collection.index.count, "questions": len(questions)}))
-    if "abstention" in parts:
-        await abstention(collection, questions, perl)
-    if set(parts) - {"abstention", "support"}:
+    if set(parts) - {"support"}:
         engine = load_local(resolve("smollm2-135m-instruct", Path()).path)
         if "follow-ups" in parts:
             await follow(collection, engine, questions)
@@ -314,7 +269,6 @@ async def run(options: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", type=Path, required=True, help="…/html/_sources")
-    parser.add_argument("--perl", type=Path, required=True, help="a folder with perlfaq1.pod to perlfaq9.pod")
     parser.add_argument("--only", choices=PARTS, action="append", help="a part; may be given several times")
     parser.add_argument("--questions", type=int, default=40, help="whose answers' citations are checked")
     asyncio.run(run(parser.parse_args()))

@@ -40,7 +40,7 @@ from engines import GATEWAY, LIMIT, MOST_STREAMS, Engine, engines
 from gateway import fitted
 from model_files import THREADS, ModelFiles, size
 from peers import BenchmarkError, pins, prepare, say
-from prompts import Prompt, prompts
+from prompts import SURE, Prompt, prompts
 from running import Memory, Reply, Running, memory
 from serving import hardware
 
@@ -50,11 +50,6 @@ PROMPT_TOKENS = 512
 NEW_TOKENS = 128
 WARM_TOKENS = 16
 SINGLES = 3  # prompts asked one after the other
-SURE = {
-    "The capital of Japan is": "Tokyo",
-    "1, 2, 3, 4, 5, 6, 7, 8,": "9, 10",
-    "The days of the week are Monday, Tuesday, Wednesday,": "Thursday",
-}
 SURE_TOKENS = 12
 
 

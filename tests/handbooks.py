@@ -95,6 +95,15 @@ prompt = "desk.md"
 task = "chat"
 remote = {{ url = "http://127.0.0.1:9/v1", model = "rule" }}
 """
+CLERK = """
+[models.clerk]
+task = "prompt"
+prompt = "clerk.md"
+model = "talker"
+tools = ["desk"]
+data = "questions.jsonl"
+target = "answer"
+"""
 WIDTH = 64
 _WORD = re.compile(r"\w+")
 
@@ -144,11 +153,27 @@ def publish_chat(project: Project, model: str, parameters: dict[str, Any], promp
     """A version of a chat model that is a rule, live at once."""
     with versions.staging(project.state, model) as staged:
         (staged / versions.GOLDEN).write_text('{"records": [], "answers": [], "tolerance": 0}')
+        (staged / versions.REPORT).write_text("{}")
         if prompt:
             (staged / "prompt.md").write_text(prompt)
         schema = Schema((Column("messages", "text"),), Target("answer"))
-        version = versions.publish(staged, _manifest(project, model, "chat", schema, parameters))
+        version = versions.publish(
+            staged, _manifest(project, model, "chat", schema, {"engine": "remote", **parameters})
+        )
     desired.set_champion(project.state, model, version.name)
+    return version
+
+
+def publish_clerk(project: Project) -> Version:
+    """A version of a prompt program, `CLERK` in the spec, that asks the desk as a tool and says what that says."""
+    with versions.staging(project.state, "clerk") as staged:
+        (staged / versions.GOLDEN).write_text('{"records": [{"question": "a"}], "answers": [{}], "tolerance": 0}')
+        front = 'strategy = "react"\nsampling = { max_tokens = 64 }'
+        (staged / "prompt.md").write_text(f"+++\n{front}\n+++\n# user\n\n{{{{ question }}}}\n")
+        schema = Schema((Column("question", "text"),), Target("answer", text=True))
+        uses = {"model": "talker", "embeddings": None, "tools": ["desk"]}
+        version = versions.publish(staged, _manifest(project, "clerk", "prompt", schema, uses))
+    desired.set_champion(project.state, "clerk", version.name)
     return version
 
 
@@ -253,8 +278,15 @@ async def _write_index(folder: Path, documents: dict[str, str]) -> Golden:
 
 
 def reply(messages: list[dict], choice: int) -> str:
-    """What the rule says: to a question about violins the truth, and one thing that no document says."""
+    """What the rule says: to a question about violins the truth, and one thing that no document says. As a judge it
+    takes what is said of violins for right, and has no verdict on the rest. With tools it asks the desk.
+    """
+    if "Is every statement" in messages[-1]["content"]:
+        return '{"supported":true,"answers":true}' if "violin" in messages[-1]["content"] else "Well."
     asked = messages[-1]["content"].rpartition("Question: ")[2]
+    if any("help of these tools" in message["content"] for message in messages):
+        _, observed, said = asked.partition("Observation: ")
+        return f"Answer: {said}" if observed else f'Action: desk {{"question": "{QUESTION}"}}'
     if "violin" in asked:
         return f"{ANSWER} Violins are made of cheese."
     return f"I was asked: {asked}"

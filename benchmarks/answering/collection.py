@@ -1,9 +1,8 @@
-"""Python's documentation as an index, with the questions of its FAQ; Perl's FAQ has questions of another language.
+"""Python's documentation as an index, with the questions of its FAQ.
 
-Each question's section of the FAQ is a document of its own, without the heading that asks it, so that a filter can take
-it away: then the rest of the documentation is as it is, and the answer is not there.
+Each question's section of the FAQ is a document of its own, without the heading that asks it.
 
-Both come from Debian: `apt-get download python3.11-doc perl-doc`, and `dpkg-deb -x` each into a folder.
+It comes from Debian: `apt-get download python3.11-doc`, and `dpkg-deb -x` it into a folder.
 """
 
 from __future__ import annotations
@@ -41,10 +40,10 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Question:
-    """A question, and the document that answers it; None for one of another domain."""
+    """A question, and the document that answers it."""
 
     text: str
-    source: str | None
+    source: str
 
 
 def python_collection(root: Path) -> tuple[list[Document], list[Question]]:
@@ -66,16 +65,6 @@ def python_collection(root: Path) -> tuple[list[Document], list[Question]]:
             documents.append(_document(source, body))
             questions.append(Question(_plain(found[2]), source))
     return documents, questions
-
-
-def perl_questions(root: Path) -> list[Question]:
-    """The questions of perlfaq1 to perlfaq9 somewhere below `root`."""
-    found = []
-    for path in sorted(root.rglob("perlfaq[1-9].pod")):
-        for line in re.findall(r"(?m)^=head2 (.*\?)\s*$", path.read_text("utf-8", errors="replace")):
-            text = re.sub(r"[A-Z]<+\s?([^<>|]*?)(?:\|[^<>]*)?\s?>+", r"\1", line)
-            found.append(Question(text, None))
-    return found
 
 
 def _document(source: str, text: str) -> Document:

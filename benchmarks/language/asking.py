@@ -9,6 +9,7 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,20 +45,24 @@ class Answer:
         return int(self.usage["completion_tokens"])
 
 
-async def ask(url: str, body: dict[str, Any], *, leave_after: float | None = None) -> Answer:
+async def ask(
+    url: str, body: dict[str, Any], *, leave_after: float | None = None, socket: Path | None = None
+) -> Answer:
     """Post `body` to `url` as a stream with usage, and read it to its end.
 
-    `leave_after`: seconds after which the client closes the connection, whatever has come.
+    `leave_after`: seconds after which the client closes the connection, whatever has come. `socket`: a Unix socket to
+    connect to, in place of the URL's host.
     """
     place = urlsplit(url)
-    assert place.hostname
-    assert place.port
     payload = json.dumps(body | {"stream": True, "stream_options": {"include_usage": True}}).encode()
     head = f"POST {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
     head += f"Connection: close\r\nContent-Length: {len(payload)}\r\n\r\n"
     began = time.perf_counter()
     try:
-        reader, writer = await asyncio.open_connection(place.hostname, place.port, limit=2**22)
+        if socket:
+            reader, writer = await asyncio.open_unix_connection(socket, limit=2**22)
+        else:
+            reader, writer = await asyncio.open_connection(place.hostname, place.port, limit=2**22)
     except OSError as error:
         return Answer(0, error=f"{type(error).__name__}: {error}")
     answer = Answer(0)
@@ -100,6 +105,6 @@ async def _read(reader: asyncio.StreamReader, answer: Answer, began: float) -> N
         answer.error = "the stream was torn"
 
 
-async def ask_all(url: str, bodies: list[dict[str, Any]]) -> list[Answer]:
+async def ask_all(url: str, bodies: list[dict[str, Any]], socket: Path | None = None) -> list[Answer]:
     """All of them at once."""
-    return list(await asyncio.gather(*(ask(url, body) for body in bodies)))
+    return list(await asyncio.gather(*(ask(url, body, socket=socket) for body in bodies)))

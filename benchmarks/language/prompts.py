@@ -9,6 +9,12 @@ from peers import HERE, BenchmarkError
 
 from mainspring.runtimes.language.tokens import Tokenizer
 
+# Beginnings, and what any sane model goes on with.
+SURE = {
+    "The capital of Japan is": "Tokyo",
+    "1, 2, 3, 4, 5, 6, 7, 8,": "9, 10",
+    "The days of the week are Monday, Tuesday, Wednesday,": "Thursday",
+}
 _STRIDE = 61  # words from the start of one to the start of the next
 _DOCUMENTS = HERE.parents[1] / "docs"
 

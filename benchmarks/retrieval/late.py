@@ -39,10 +39,7 @@ class Late:
         missing = [at for at, key in keys.items() if key not in self._known]
         if missing:
             began = time.perf_counter()
-            words, analyzer = known_words(collection), Analyzer(collection.language)
-            model = LateInteraction(
-                self._encoder, lambda word: float(words.idf(analyzer.numbers(word)[0]).max(initial=0.0))
-            )
+            model = self._model(collection)
             for done, at in enumerate(missing):
                 if time.perf_counter() - began > seconds:
                     print(f"{collection.name}: {done} questions were read again, {len(missing) - done} are left")
@@ -53,6 +50,21 @@ class Late:
                 with self._file.open("a", encoding="utf-8") as file:
                     file.write(json.dumps([keys[at], values]) + "\n")
         return {at: np.array(self._known[key]) for at, key in keys.items()}
+
+    def seconds(self, collection: Collection, orders: dict[int, list[int]]) -> list[float]:
+        """How long it takes to read anew what was found for each question."""
+        model = self._model(collection)
+        took = []
+        for at, order in orders.items():
+            found = [self._found(collection, row) for row in order[:DEPTH]]
+            began = time.perf_counter()
+            model.similarities(collection.questions[at].text, found)
+            took.append(time.perf_counter() - began)
+        return took
+
+    def _model(self, collection: Collection) -> LateInteraction:
+        words, analyzer = known_words(collection), Analyzer(collection.language)
+        return LateInteraction(self._encoder, lambda word: float(words.idf(analyzer.numbers(word)[0]).max(initial=0.0)))
 
     def _key(self, collection: Collection, at: int, order: list[int]) -> str:
         texts = [collection.questions[at].text, *(collection.texts[row] for row in order[:DEPTH])]

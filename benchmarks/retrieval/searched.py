@@ -13,8 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from tokenizers import Tokenizer
-from vectors import WIDTH, Vectors, encoder
+from vectors import WIDTH, Vectors, tokens
 
 from mainspring import spec
 from mainspring.data.documents.collection import collect
@@ -22,7 +21,6 @@ from mainspring.data.documents.document import Document
 from mainspring.data.documents.passages import Passage
 from mainspring.data.documents.questions import Question, read_questions, resolve
 from mainspring.data.documents.splitting import Splitter
-from mainspring.data.documents.tokens import TokenizerTokens
 from mainspring.runtimes.index.analyzer import Analyzer
 from mainspring.runtimes.index.identity import Embedder
 from mainspring.runtimes.index.index import Index
@@ -62,14 +60,6 @@ class Collection:
 
 
 @cache
-def _tokens(work: Path) -> TokenizerTokens:
-    tokenizer = Tokenizer.from_file(str(encoder(work) / "tokenizer.json"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return TokenizerTokens(tokenizer)
-
-
-@cache
 def _read(folder: Path) -> tuple[str, dict[str, Document], list[Question]]:
     project = spec.parse((folder / "mainspring.toml").read_text(encoding="utf-8"), folder)
     documents = {}
@@ -94,7 +84,7 @@ def open_collection(name: str, work: Path, cut: Cut, most: int | None = None) ->
     if most is not None:
         documents = _first(documents, questions, most, work)
         questions = [one for one in questions if all(place.source in documents for place in one.places)]
-    splitter = Splitter(_tokens(work), most=cut.most)
+    splitter = Splitter(tokens(work), most=cut.most)
     passages = [passage for document in documents.values() for passage in splitter.split(document)[0]]
     same: dict[str, int] = {}
     sections = [one.sections[0] if "#" in one.sections[0] else f"{one.places[0]}" for one in questions]
@@ -112,7 +102,7 @@ def open_collection(name: str, work: Path, cut: Cut, most: int | None = None) ->
 
 def _first(documents: dict[str, Document], questions: list[Question], most: int, work: Path) -> dict[str, Document]:
     asked = {place.source for one in questions for place in one.places}
-    splitter = Splitter(_tokens(work), most=Cut().most)
+    splitter = Splitter(tokens(work), most=Cut().most)
     taken: set[str] = set()
     count = 0
     for source in sorted(documents, key=lambda name: (name not in asked, hashlib.sha256(name.encode()).digest())):
@@ -135,19 +125,24 @@ def dense_scores(collection: Collection, vectors: Vectors) -> np.ndarray:
 
 def known_words(collection: Collection) -> Words:
     """What is known of its words."""
-    return _weighed(collection)[0]
+    return _weighed(collection, Analyzer(collection.language))[0]
 
 
-def word_scores(collection: Collection) -> np.ndarray:
-    """(q, n) float32: BM25, as a part of what the question's words could give."""
-    words, postings = _weighed(collection)
-    analyzer = Analyzer(collection.language)
-    questions = [words.question(*analyzer.numbers(one.text)) for one in collection.questions]
-    return np.stack([postings.scores(question) for question in questions])
+def word_scores(collection: Collection, language: str | None = None) -> np.ndarray:
+    """(q, n) float32: BM25, as a part of what the question's words could give. Words are stemmed as in `language`, the
+    collection's own by default.
+    """
+    return word_scores_of(collection, [one.text for one in collection.questions], language)
 
 
-def _weighed(collection: Collection) -> tuple[Words, Postings]:
-    analyzer = Analyzer(collection.language)
+def word_scores_of(collection: Collection, texts: list[str], language: str | None = None) -> np.ndarray:
+    """As `word_scores`, of any questions."""
+    analyzer = Analyzer(language or collection.language)
+    words, postings = _weighed(collection, analyzer)
+    return np.stack([postings.scores(words.question(*analyzer.numbers(text))) for text in texts])
+
+
+def _weighed(collection: Collection, analyzer: Analyzer) -> tuple[Words, Postings]:
     each = [analyzer.numbers(text) for text in collection.texts]
     terms, counts = (np.concatenate(parts) for parts in zip(*each, strict=True))
     words = Words(len(each), float(counts.sum()) / len(each), *count_terms(terms))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from tokenizers import Tokenizer
 
-from mainspring.runtimes.language.embedding import load_embedding
+from mainspring.data.documents.tokens import TokenizerTokens
+from mainspring.runtimes.language.bulk_encoding import BulkEncoder, BulkSettings
 from mainspring.tasks.export_encoder import export_encoder
 from mainspring.weights import resolve
 
@@ -25,6 +27,15 @@ def encoder(work: Path) -> Path:
     if not folder.is_dir():
         export_encoder(resolve("all-minilm-l6-v2", work).path, folder)
     return folder
+
+
+@cache
+def tokens(work: Path) -> TokenizerTokens:
+    """What the encoder sees of a text."""
+    tokenizer = Tokenizer.from_file(str(encoder(work) / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return TokenizerTokens(tokenizer)
 
 
 class Vectors:
@@ -52,22 +63,20 @@ class Vectors:
 
     def embed(self, texts: Sequence[str], seconds: float) -> bool:
         """Embed what is missing, for about so long; whether all is there now."""
-        missing = sorted(self.missing(texts), key=len)
-        return not missing or asyncio.run(self._embed(missing, seconds))
-
-    async def _embed(self, texts: list[str], seconds: float) -> bool:
-        engine = load_embedding(encoder(self._work))
+        missing = self.missing(texts)
+        if not missing:
+            return True
+        ids = tokens(self._work).ids(missing)
+        order = sorted(range(len(missing)), key=lambda at: len(ids[at]))
+        model = BulkEncoder(encoder(self._work), BulkSettings(streams=2))
         began = time.perf_counter()
-        try:
-            for at in range(0, len(texts), _PART):
-                if time.perf_counter() - began > seconds:
-                    print(f"{at:,} texts in {time.perf_counter() - began:.0f} s, {len(texts) - at:,} are left")
-                    return False
-                part = texts[at : at + _PART]
-                self._add(part, (await engine.embed(part))[0])
-        finally:
-            await engine.close()
-        print(f"{len(texts):,} texts in {time.perf_counter() - began:.0f} s")
+        for begin in range(0, len(order), _PART):
+            if time.perf_counter() - began > seconds:
+                print(f"{begin:,} texts in {time.perf_counter() - began:.0f} s, {len(order) - begin:,} are left")
+                return False
+            part = order[begin : begin + _PART]
+            self._add([missing[at] for at in part], model.vectors([ids[at] for at in part]))
+        print(f"{len(order):,} texts in {time.perf_counter() - began:.0f} s")
         return True
 
     def _add(self, texts: list[str], vectors: np.ndarray) -> None:

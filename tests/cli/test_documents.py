@@ -24,7 +24,11 @@ def airdesk(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    project = handbooks.make_project(tmp_path_factory.mktemp("documents") / "airdesk")
+    folder = tmp_path_factory.mktemp("documents") / "airdesk"
+    project = handbooks.make_project(folder, handbook='questions = "questions.jsonl"')
+    asked = [{"question": f"{QUESTION} {more}", "source": "handbook/baggage.md"} for more in "abc"]
+    asked += [{"question": f"Is there a pool {number}?", "source": None} for number in range(8)]
+    (folder / "questions.jsonl").write_text("\n".join(map(json.dumps, asked)))
     with handbooks.engines(project):
         yield project
 
@@ -56,6 +60,8 @@ def test_search_tells_machines_all_of_it(mainspring, airdesk):
         (("search", "desk", "a"), "this is for collections of documents, here handbook"),
         (("predict", "handbook", "a"), "mainspring search handbook"),
         (("ask", "talker", "a"), "talker answers from no documents"),
+        (("evaluate", "talker", "--judge", "desk"), "talker answers from no documents"),
+        (("evaluate", "handbook", "--questions", "3"), "are for chat models with knowledge"),
     ],
     ids=lambda given: given if isinstance(given, str) else given[0],
 )
@@ -77,6 +83,22 @@ def test_a_chat_model_with_knowledge_is_asked(mainspring, served):
     assert found["citations"][0]["document"] == "handbook/baggage.md"
     talked = mainspring("chat", "desk", *in_folder(served), given=QUESTION)
     assert talked.out == f"{ANSWER} [1]\n[1] {PLACE}\n    “{ANSWER}”\n"
+
+
+def test_an_assistant_is_evaluated_and_judged(mainspring, served):
+    found = mainspring("evaluate", "desk", "--judge", "talker", "--json", *in_folder(served)).json
+    assistant, opinion = found["assistant"], found["assistant"]["opinion"]
+    answered = round(found["metrics"]["answered"]["value"] * assistant["answerable"])
+    assert found["metrics"]["rightly_answered"]["value"] == answered / assistant["asked"] > 0
+    assert found["metrics"]["citation_precision"]["low"] is not None
+    # It is sure of violins, and says nothing that can be read of pools, where the desk quotes what is nearest.
+    assert (opinion["judge"], opinion["judged"]) == ("talker version 1", answered)
+    assert len(opinion["failed"]) == assistant["asked"] - answered > 0
+    assert opinion["agreement"]["value"] == opinion["supported"]["value"] == 1
+
+    shown = mainspring("evaluate", "desk", "--judge", "talker", *in_folder(served)).out
+    assert f"It was asked {assistant['asked']} of {assistant['held_out']} questions" in flat(shown)
+    assert f"judged {answered} answers and failed at {len(opinion['failed'])}" in flat(shown)
 
 
 def test_doctor_counts_documents(mainspring, airdesk):

@@ -53,6 +53,13 @@ def test_a_text_says_its_parts_and_no_other_number(one, other):
     assert not says(f"{other} {one}", f"{one} 17")
 
 
+def test_a_row_says_what_its_header_names():
+    row, claim = "| Basic | 8 kg | no |", "Fare: Basic; Bag: 8 kg; Refund: no."
+    assert says(row, claim, "| Fare | Bag | Refund |")
+    assert not says(row, claim)
+    assert not says(row, "Fare: Basic; Bag: 9 kg; Refund: no.", "| Fare | Bag | Refund |")
+
+
 def test_abstention_is_a_ranking_and_a_decision():
     found = score_abstention(np.array([0.9, 0.8, 0.4, 0.6, 0.1]), np.array([1, 1, 1, 0, 0], bool), 0.5)
     assert found.roc_auc.value == pytest.approx(5 / 6)

@@ -108,7 +108,12 @@ def test_a_reranker_is_searched_with_and_has_to_be_shown_better(fitted):
     toml.write_text(toml.read_text() + 'rerank = "late-interaction"\n')
     result = fit_one(spec.load(fitted.folder))
     assert result.verdict["decision"] == "insufficient evidence"
-    assert report(fitted, "2").judged[-1].who == "both, meaning 0.1, reranked by late-interaction"
+    told = report(fitted, "2")
+    assert [one.who for one in told.judged[-2:]] == [
+        "both, meaning 0.1",
+        "both, meaning 0.1, reranked by late-interaction",
+    ]
+    assert any(note.startswith("reranking is not shown to pay") for note in told.notes)
     assert Index.load(versions.load(fitted.state, "rules", "2").folder / "index").settings.rerank == "late-interaction"
     now = evaluate(spec.load(fitted.folder), "rules", "2")
     assert now.metrics["ndcg_at_10"] == versions.load(fitted.state, "rules", "2").manifest.metrics["ndcg_at_10"]

@@ -321,8 +321,10 @@ def test_an_engine_s_last_words_are_the_reason(state, room, server):
     [
         ({"engine": "onnx"}, ["--embedding", "FOLDER"]),
         ({"engine": "remote"}, ["--remote", "FOLDER/remote.json"]),
-        ({"engine": "vllm", "properties": {"dtype": "half"}}, ["--vllm", "FOLDER", "--properties", '{"dtype":"half"}']),
-        ({"engine": "vllm", "weights": "org/model"}, ["--vllm", "org/model", "--properties", "{}"]),
+        (
+            {"engine": "vllm", "properties": {"dtype": "half"}},
+            ["--vllm", "FOLDER/weights", "--properties", '{"dtype":"half"}'],
+        ),
     ],
 )
 def test_what_is_run_is_read_from_the_manifest(state, server, parameters, expected):

@@ -13,8 +13,11 @@ import pytest
 from handbooks import ANSWER, DOCUMENTS, QUESTION
 from projects import wait_until
 
+from mainspring import spec
+from mainspring.errors import SpecError
 from mainspring.registry import desired
 from mainspring.schema import Column, Schema, Target
+from mainspring.use import OpenProject
 
 from .desk import Desk
 
@@ -33,7 +36,7 @@ ANSWERED = Schema(
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
     """Nothing that a test may change, but its log."""
-    served = Desk(tmp_path_factory.mktemp("desk") / "airdesk")
+    served = Desk(tmp_path_factory.mktemp("desk") / "airdesk", desk=handbooks.CLERK)
     yield served
     served.stop()
 
@@ -44,6 +47,23 @@ def changing(tmp_path_factory):
     served = Desk(tmp_path_factory.mktemp("changing") / "airdesk", handbook='private = "drop"', desk='private = "hash"')
     yield served
     served.stop()
+
+
+def test_a_program_asks_an_assistant_as_a_tool_and_gets_what_it_knows(desk):
+    handbooks.publish_clerk(desk.project)
+    wait_until(lambda: desk.predict("clerk", {"question": "?"}).status_code == 200, "the clerk")
+    said = desk.predict("clerk", {"question": "?"}).json()["predictions"][0]
+    assert (said["answer"], said["calls"]) == (f"{ANSWER} [1]", 2)
+    with OpenProject(desk.project.folder).prompt("clerk") as clerk:
+        assert clerk.answer([{"question": "?"}])[0].value == f"{ANSWER} [1]"
+
+
+def test_a_programs_own_model_answers_from_no_documents(desk):
+    text = handbooks.TOML.format(serving="", handbook="", desk=handbooks.CLERK).replace('= "talker"', '= "desk"')
+    with pytest.raises(
+        SpecError, match=r"clerk\.model: 'desk' answers questions from 'handbook', and follows no prompt"
+    ):
+        spec.parse(text, desk.project.folder)
 
 
 def events(text):

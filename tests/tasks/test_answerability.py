@@ -30,9 +30,11 @@ def questions(count, seed=0):
 
 
 def test_features_are_of_the_list_that_was_found():
-    assert features(found((0.5, 0.2), (0.6, 0.4))) == pytest.approx([0.6, 0.4, 0.35 - 0.5, 1.0])
-    assert features(found((0.5, 0.0))) == pytest.approx([0.5, 0.0, 0.0, 0.0])
-    rule = Answerability(weights=(7.0, 1.0, 10.0, 1.0), bias=-6.0, threshold=0.5)
+    assert features(found((0.5, 0.2), (0.6, 0.4))) == pytest.approx([0.6, 0.35 - 0.5])
+    assert features(found((0.5, 0.0))) == pytest.approx([0.5, 0.0])
+    read, behind = [(0.5, 0.3), (0.2, 0.2), (0.2, 0.2), (0.2, 0.6), (0.2, 0.2)], [(0.1, 0.1), (0.3, 0.1)]
+    assert features(found(*read, *behind)) == pytest.approx([0.5, 0.4 - 0.15])
+    rule = Answerability(weights=(7.0, 10.0), bias=-5.0, threshold=0.5)
     assert rule.probability([]) == 0
     far, near = found((0.2, 0.1), (0.19, 0.2)), found((0.8, 0.6), (0.4, 0.2))
     assert 0 < rule.probability(far) < 0.5 < rule.probability(near)

@@ -15,28 +15,36 @@ from mainspring.errors import require
 @click.command()
 @click.argument("model")
 @click.option("--version", help="Which version.  [default: the champion]")
+@click.option("--questions", type=click.IntRange(1), help="A model with knowledge: how many are asked.  [default: 40]")
+@click.option("--judge", help="A chat model that says, too, what it thinks of the answers of a model with knowledge.")
 @project_option
 @json_option
-def evaluate(model: str, version: str | None, folder: Path, as_json: bool) -> None:
+def evaluate(
+    model: str, version: str | None, questions: int | None, judge: str | None, folder: Path, as_json: bool
+) -> None:
     """Score MODEL on held-out rows or questions, and the data as it is now: every metric with its interval.
 
-    A version that is not the champion is compared with it on the same rows. Of a language model: what its fit measured.
+    A version that is not the champion is compared with it on the same rows. Of a language model: what its fit measured;
+    one with knowledge answers a sample of the questions that its documents were not tuned on.
     """
     project = spec.load(folder)
     if model in project.languages:
         from mainspring.cli.evaluate_language import evaluate_language
 
-        evaluate_language(project, model, version, as_json)
+        evaluate_language(project, model, version, questions, judge, as_json)
         return
+    project.model(model)
+    if questions is not None or judge is not None:
+        raise click.UsageError("--questions and --judge are for chat models with knowledge")
     if model in project.retrievals:
         require("faiss", "retrieval")
         require("scipy", "retrieval")
     else:
         project.of_data(model)
         require("sklearn", "tabular")
-    from mainspring.lifecycle.evaluate import evaluate as judge
+    from mainspring.lifecycle.evaluate import evaluate as score
 
-    found = judge(project, model, version)
+    found = score(project, model, version)
     if as_json:
         print_json(dataclasses.asdict(found))
         return

@@ -16,16 +16,19 @@ if TYPE_CHECKING:
 _FIGURES = ("agreement", "perplexity_ratio", "mean_divergence", "tail_divergence")
 
 
-def evaluate_language(project: Project, model: str, version: str | None, as_json: bool) -> None:
-    """Print what is known of the champion, or of `version`."""
+def evaluate_language(
+    project: Project, model: str, version: str | None, questions: int | None, judge: str | None, as_json: bool
+) -> None:
+    """Print what is known of the champion, or of `version`; one with knowledge is asked `questions`."""
+    from rich.console import Console
+
     from mainspring.lifecycle.evaluate_language import evaluate
 
-    found = evaluate(project, model, version)
+    with Console(stderr=True).status("evaluating") as status:
+        found = evaluate(project, model, version, questions=questions, judge=judge, say=status.update)
     if as_json:
         print_json(found.as_dict())
         return
-    from rich.console import Console
-
     console = Console(highlight=False)
     _print(console, found)
 
@@ -33,18 +36,18 @@ def evaluate_language(project: Project, model: str, version: str | None, as_json
 def _print(console: Console, found: LanguageEvaluation) -> None:
     from rich.table import Table
 
-    from mainspring.lifecycle.language_report import facts
+    from mainspring.lifecycle.language_report import assistant_told, facts
     from mainspring.lifecycle.wording import measured
 
     manifest = found.manifest
     live = "the champion" if manifest.version == found.champion else f"champion: {found.champion or 'none'}"
     title = f"{manifest.model} version {manifest.version} ({live}), {manifest.task}"
-    if manifest.metrics:
+    if found.metrics:
         table = Table(title=title, title_justify="left")
         interval = "least and greatest" if manifest.metric == "cosine" else "95 % interval"
         for heading in ("metric", "value", interval, "limit"):
             table.add_column(heading)
-        for name, estimate in manifest.metrics.items():
+        for name, estimate in found.metrics.items():
             style = "bold" if name == manifest.metric else None
             value, bounds, _ = measured(estimate)
             table.add_row(name, value, bounds, found.limits.get(name, ""), style=style)
@@ -53,10 +56,11 @@ def _print(console: Console, found: LanguageEvaluation) -> None:
         console.print(title, style="italic")
     if found.report.ways:
         console.print(_ways(found))
-    console.print(found.why, markup=False, soft_wrap=True)
+    for told in [found.why, *(assistant_told(found.report.assistant) if found.report.assistant else [])]:
+        console.print(told, markup=False, soft_wrap=True)
     for name, value in facts(manifest, found.report):
         console.print(f"{name}: {value}", markup=False, soft_wrap=True)
-    console.print(f"{manifest.verdict['decision']}: {manifest.verdict['reason']}", markup=False, soft_wrap=True)
+    console.print(f"{found.verdict['decision']}: {found.verdict['reason']}", markup=False, soft_wrap=True)
     made = found.page or f"none: it was made before there were any; mainspring fit {manifest.model} --force makes one"
     console.print(f"report: {made}", markup=False, soft_wrap=True)
 

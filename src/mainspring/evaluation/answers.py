@@ -17,7 +17,7 @@ from mainspring.evaluation.intervals import Estimate, estimate
 from mainspring.evaluation.metrics import Predictions
 from mainspring.evaluation.scores import mean_score
 from mainspring.prompts.answering.sentences import MARK
-from mainspring.prompts.metrics import exact_match, token_f1
+from mainspring.prompts.metrics import METRICS
 
 _MARKS = re.compile(rf"\s*{MARK}")
 
@@ -56,18 +56,24 @@ def score_abstention(probabilities: np.ndarray, holds: np.ndarray, threshold: fl
     )
 
 
-def score_answers(answers: Sequence[str | None], expected: Sequence[Sequence[str]]) -> dict[str, Estimate]:
-    """Exact match and token F1, each answer by the best of those that are right, its citation marks aside.
+def answer_scores(metric: str, answers: Sequence[str | None], expected: Sequence[Sequence[str]]) -> np.ndarray:
+    """What each answer is worth by "exact_match" or "token_f1", its citation marks aside: (n,) float64, 0 to 1.
 
-    `answers` has None for a question that was not answered, `expected` nothing for one that has no answer.
+    `answers` has None for a question that was not answered, `expected` what is right, of which the best counts, and
+    nothing for a question that has no answer.
     """
-    found: dict[str, Estimate] = {}
-    for name, metric in (("exact_match", exact_match), ("token_f1", token_f1)):
-        scores = [
-            max(metric(None if answer is None else _MARKS.sub("", answer), one) for one in right)
+    worth = METRICS[metric]
+    return np.array(
+        [
+            max(worth(None if answer is None else _MARKS.sub("", answer), one) for one in right)
             if right
             else float(answer is None)
             for answer, right in zip(answers, expected, strict=True)
-        ]
-        found[name] = mean_score(np.array(scores))
-    return found
+        ],
+        np.float64,
+    )
+
+
+def score_answers(answers: Sequence[str | None], expected: Sequence[Sequence[str]]) -> dict[str, Estimate]:
+    """Exact match and token F1 of `answer_scores`, on the whole."""
+    return {name: mean_score(answer_scores(name, answers, expected)) for name in ("exact_match", "token_f1")}

@@ -4,6 +4,7 @@ Precision is the share of citations whose quote says what the sentence says; rec
 have such a citation (ALCE, Gao et al., 2023, with a span check in the place of its entailment model). The check is
 another one than that which answers are made with, so that it can find its mistakes: the longest common subsequence of
 all words, small ones too, must have four fifths of the sentence's (ROUGE-L: Lin, 2004), and its numbers must be there.
+Of a row of a table, the names of the columns count as well, as far as they stand where the citation says.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from mainspring.errors import DataError
 from mainspring.evaluation.intervals import Estimate
-from mainspring.evaluation.scores import mean_score
+from mainspring.evaluation.scores import mean_of_groups
 from mainspring.prompts.answering.sentences import MARK, split
 from mainspring.runtimes.language.protocol import Citation
 
@@ -43,12 +44,15 @@ class CitationScores:
     sentences: int
 
 
-def score_citations(answers: Sequence[CitedAnswer], text_of: Callable[[str], str]) -> CitationScores:
+def score_citations(
+    answers: Sequence[CitedAnswer], text_of: Callable[[str], str], groups: Sequence[int] | None = None
+) -> CitationScores:
     """The citations of `answers`, each checked against its document.
 
     Args:
         answers: those that were given; one that abstains has nothing to be checked.
         text_of: the text of a document, by its source. A quote that does not stand at its place is wrong.
+        groups: of each answer, a code of those that are not independent, as answers about one section; None if all are.
 
     Raises:
         DataError: there is no citation at all.
@@ -57,8 +61,8 @@ def score_citations(answers: Sequence[CitedAnswer], text_of: Callable[[str], str
     supported: list[bool] = []
     of_citation: list[int] = []
     of_sentence: list[int] = []
-    for number, answer in enumerate(answers):
-        good = [_is_right(answer.text, citation, text_of(citation.source)) for citation in answer.citations]
+    for number, answer in zip(range(len(answers)) if groups is None else groups, answers, strict=True):
+        good = [is_right(answer.text, citation, text_of(citation.source)) for citation in answer.citations]
         right += good
         of_citation += [number] * len(good)
         for begin, end in split(answer.text):
@@ -70,24 +74,28 @@ def score_citations(answers: Sequence[CitedAnswer], text_of: Callable[[str], str
     if not right:
         raise DataError("none of the answers has a citation: there is nothing to be scored")
     return CitationScores(
-        precision=_mean(right, of_citation),
-        recall=_mean(supported, of_sentence),
+        precision=mean_of_groups(np.array(right, np.float64), np.array(of_citation)),
+        recall=mean_of_groups(np.array(supported, np.float64), np.array(of_sentence)),
         citations=len(right),
         sentences=len(supported),
     )
 
 
-def says(quote: str, claim: str) -> bool:
-    """Whether `quote` says what `claim` says, by the words of both in their order."""
-    said, there = _words(claim), _words(quote)
-    if not said or not {word for word in said if word[0].isdigit()} <= set(there):
+def says(quote: str, claim: str, header: str = "") -> bool:
+    """Whether `quote` says what `claim` says, by the words of both in their order; a row of a table with its `header`,
+    whose names the claim has between those of the row.
+    """
+    said, there, names = _words(claim), _words(quote), _words(header)
+    if not said or not {word for word in said if word[0].isdigit()} <= {*there, *names}:
         return False
-    return _common(said, there) >= _ENOUGH * len(said)
+    return _common(said, there) + _common(said, names) >= _ENOUGH * len(said)
 
 
-def _is_right(answer: str, citation: Citation, document: str) -> bool:
+def is_right(answer: str, citation: Citation, document: str) -> bool:
+    """Whether the quote stands at its place in `document`, and says what `answer` says where it is cited."""
     begin, end = citation.place
-    return document[begin:end] == citation.quote and says(citation.quote, answer[citation.begin : citation.end])
+    header = document[slice(*citation.header)] if citation.header else ""
+    return document[begin:end] == citation.quote and says(citation.quote, answer[citation.begin : citation.end], header)
 
 
 def _words(text: str) -> list[str]:
@@ -101,11 +109,3 @@ def _common(one: list[str], other: list[str]) -> int:
         longer = row[:-1] + np.array([word == there for there in other], np.int64)
         row[1:] = np.maximum.accumulate(np.maximum(row[1:], longer))
     return int(row[-1])
-
-
-def _mean(right: list[bool], of: list[int]) -> Estimate:
-    """The share, with an interval over whole answers where there are several: one's citations are not independent."""
-    scores, clusters = np.array(right, np.float64), np.array(of)
-    if len(set(of)) > 1 and 0 < scores.mean() < 1:
-        return mean_score(scores, clusters)
-    return mean_score(scores)

@@ -22,6 +22,16 @@ def mean_score(scores: np.ndarray, clusters: np.ndarray | None = None) -> Estima
     return mean_cost(scores, clusters)
 
 
+def mean_of_groups(scores: np.ndarray, groups: np.ndarray) -> Estimate:
+    """As `mean_score`, of `scores` of which those of one of `groups`, (n,) codes, are not independent.
+
+    Where all scores are alike, or there is one group, groups tell nothing of the spread: the interval is that of rows.
+    """
+    if len(set(groups.tolist())) > 1 and 0 < scores.mean() < 1:
+        return mean_score(scores, groups)
+    return mean_score(scores)
+
+
 def mean_cost(costs: np.ndarray, clusters: np.ndarray | None = None) -> Estimate:
     """The mean of `costs`, (n,) and not negative, as tokens or calls, with its interval."""
     return estimate("mae", np.zeros(len(costs)), Predictions(costs.astype(np.float64)), clusters=clusters)

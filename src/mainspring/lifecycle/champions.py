@@ -14,7 +14,9 @@ from typing import Any
 from mainspring import prompts
 from mainspring.lifecycle.engines import engine_of
 from mainspring.lifecycle.indexes import OpenIndex, open_index
+from mainspring.lifecycle.knowledge import Assistant
 from mainspring.prompts import LanguageModel
+from mainspring.prompts.knowledge import Knowledge
 from mainspring.prompts.model_tools import ModelTool, ask_documents, ask_language, ask_prompt, ask_table, model_tool
 from mainspring.prompts.records import FILE_NAME, Uses
 from mainspring.registry import desired, versions
@@ -91,6 +93,14 @@ class Champions:
                 self._engines[name] = await engine_of(self._project.state, champion_of(self._project, name))
             return self._engines[name]
 
+    async def _answering(self, version: Version) -> Engine:
+        """The engine of a language model; of one with knowledge, together with it."""
+        engine = await self._engine(version.manifest.model)
+        knowledge = Knowledge.of(version.manifest.parameters)
+        if knowledge is None:
+            return engine
+        return Assistant.of(version.folder, knowledge, engine, await self._index(knowledge.model)).engine()
+
     async def _index(self, name: str) -> OpenIndex:
         async with self._opening:
             if name not in self._indexes:
@@ -101,7 +111,7 @@ class Champions:
         version = champion_of(self._project, name)
         task, schema = version.manifest.task, version.manifest.schema
         if task in ("chat", "completion"):
-            ask: Any = partial(ask_language, await self._engine(name), task)
+            ask: Any = partial(ask_language, await self._answering(version), task)
         elif task == "retrieval":
             ask = partial(ask_documents, await self._index(name))
         elif task == "prompt":

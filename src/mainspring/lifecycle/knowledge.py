@@ -30,6 +30,13 @@ class Assistant:
         """A collection by itself, which answers in its documents' own sentences."""
         return cls(index.embedder, index, Answering(answers="quoted"), index)
 
+    @classmethod
+    def of(cls, folder: Path, knowledge: Knowledge, writer: Engine, index: OpenIndex) -> Assistant:
+        """A version of a chat model, which lies in `folder`, with the open index of what it answers from."""
+        prompt = folder / PROMPT
+        text = prompt.read_text(encoding="utf-8") if prompt.is_file() else ""
+        return cls(writer, index, knowledge.answering(text), index)
+
     def asking(self, search: Search, passages: int | None = None) -> Assistant:
         """The same with another search, and perhaps another number of passages."""
         count = self.settings.passages if passages is None else passages
@@ -68,6 +75,4 @@ async def assistant(state: Path, folder: Path, knowledge: Knowledge, engine: Eng
     if champion is None:
         raise versions.no_champion(state, knowledge.model)
     index = await open_index(state, versions.load(state, knowledge.model, champion))
-    prompt = folder / PROMPT
-    text = prompt.read_text(encoding="utf-8") if prompt.is_file() else ""
-    return Assistant(engine, index, knowledge.answering(text), index)
+    return Assistant.of(folder, knowledge, engine, index)

@@ -2,8 +2,8 @@
 
 Nothing is learned here. What is chosen is the precision: see `tasks.language`. Whether a later version is better is
 asked of questions with known answers, where the spec names some: see `language_verdict`. A version holds one GGUF file
-(or an encoder's folder, or an endpoint's address), the properties that the engine is loaded with, what the choice cost
-in the model's own words, and golden examples that every engine must continue as the one here did.
+(or the folder of an encoder, or one for vLLM, or an endpoint's address), the properties that the engine is loaded with,
+what the choice cost in the model's own words, and golden examples that every engine must continue as the one here did.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from mainspring.tasks.built import Built
 from mainspring.weights import Weights, resolve
 
 if TYPE_CHECKING:
+    from mainspring.lifecycle.assistant_questions import AssistantQuestions
     from mainspring.lifecycle.language_questions import Questions
 
 _SCHEMAS = {
@@ -84,6 +85,10 @@ def _local(spec: LanguageSpec, weights: Weights, model: str, watcher: Watcher) -
         from mainspring.tasks.encoder import build_encoder
 
         return lambda staged: build_encoder(weights, staged, say=say)
+    if spec.engine == "vllm":
+        from mainspring.tasks.vllm import build_for_vllm
+
+        return lambda staged: build_for_vllm(spec, weights, staged, say=say)
     return lambda staged: language.build_generator(spec, weights, staged, say=say)
 
 
@@ -111,14 +116,16 @@ def _make(
         built = replace(built, parameters={**built.parameters, "knowledge": msgspec.to_builtins(knowledge)})
         if (prompt := _prompt(project, model, spec)) is not None:
             (staged / PROMPT).write_text(prompt, encoding="utf-8")
-    if questions is None:
-        judged = language_verdict.unjudged(project, model, built)
+    if isinstance(questions, str):
+        judged = language_verdict.unjudged(project, model, built, questions)
     else:
         judged = language_verdict.judge(
             project, model, built, staged, questions, lambda what: watcher.step(model, what)
         )
     (staged / versions.GOLDEN).write_bytes(msgspec.json.encode(built.golden))
-    report = built.report | ({} if questions is None else {"questions": len(questions)})
+    report = built.report
+    if not isinstance(questions, str):
+        report = report | {"questions": len(questions), "assistant": msgspec.to_builtins(judged.report)}
     (staged / versions.REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report)))
     manifest = Manifest(
         project=project.name,
@@ -130,7 +137,7 @@ def _make(
         lineage=print_of_now.lineage(rows=0, fit_rows=0, holdout_rows=0, split={}, seed=0),
         candidate=built.candidate,
         parameters=built.parameters,
-        metric=built.metric if questions is None else questions.metric,
+        metric=built.metric if isinstance(questions, str) else questions.metric,
         metrics=judged.metrics | built.metrics,
         parity=built.parity,
         verdict=judged.verdict,
@@ -140,10 +147,21 @@ def _make(
     return versions.publish(staged, manifest)
 
 
-def _questions(project: Project, model: str, spec: LanguageSpec, watcher: Watcher) -> Questions | None:
-    """Those that the spec names, if it does."""
-    if not isinstance(spec, AnsweringSpec) or spec.data is None:
-        return None
+def _questions(
+    project: Project, model: str, spec: LanguageSpec, watcher: Watcher
+) -> Questions | AssistantQuestions | str:
+    """Those that the spec names, or those of what it knows; or, in words, why there are none."""
+    if not isinstance(spec, AnsweringSpec) or (
+        spec.data is None and not (isinstance(spec, ChatSpec) and spec.knowledge)
+    ):
+        return "there are no questions to judge by (`data` and `target`)"
+    if spec.data is None:
+        require("faiss", "retrieval")
+        require("scipy", "retrieval")
+        from mainspring.lifecycle import assistant_questions
+
+        watcher.step(model, "reading the questions")
+        return assistant_questions.load(project, model)
     require("pyarrow", "tabular")
     require("scipy", "tabular")
     from mainspring.lifecycle import language_questions

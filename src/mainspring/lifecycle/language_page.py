@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mainspring.evaluation.language import LIMITS, Figure, Limit
 from mainspring.lifecycle.drawing import INK, MUTED, ONE, TWO, clean, drawn
-from mainspring.lifecycle.language_report import LanguageReport, WayLine, facts, limit_of, why
+from mainspring.lifecycle.language_report import LanguageReport, WayLine, assistant_told, facts, limit_of, why
 from mainspring.lifecycle.replay_page import style
 from mainspring.lifecycle.report_page import Plot, comparison_of
 from mainspring.lifecycle.wording import count, date, measured, metric_name, number, sentence
@@ -29,6 +29,17 @@ _TITLES = {
     "mean_divergence": ("Mean KL divergence", "Of the next-token distributions from the weights' own, in nats."),
     "tail_divergence": ("99th percentile of KL divergence", "A model that is right on average may be lost in places."),
     "perplexity_ratio": ("Perplexity ratio", "How much less likely the true next tokens have become."),
+    "rightly_answered": (
+        "Rightly answered",
+        "With a citation of the place that answers; or not at all, where the documents hold no answer.",
+    ),
+    "citation_precision": ("Citation precision", "Of the citations: the quote says what the sentence says."),
+    "citation_recall": ("Citation recall", "Of the sentences: a citation says the same."),
+    "answered": ("Answered", "Of the questions that the documents answer."),
+    "kept_silent": ("Kept silent", "Of the questions that they do not answer."),
+    "exact_match": ("Exact match", "Of the known answers; where there is none, of silence."),
+    "token_f1": ("Token F1", "Words shared with the known answers; where there is none, silence."),
+    "abstention_roc_auc": ("Abstention, ROC AUC", "How well passages that hold the answer are told from others."),
     "cosine": ("Cosine", "Of the served vectors and those of 32-bit arithmetic: mean, least and greatest."),
 }
 
@@ -67,6 +78,8 @@ def render(manifest: Manifest, report: LanguageReport) -> str:
         headline=next((line for line in lines if line.main), None),
         lines=lines,
         facts=facts(manifest, report),
+        assistant=report.assistant,
+        told=assistant_told(report.assistant) if report.assistant else [],
         ways=[(way, [_measured(getattr(way, name), limit) for name, limit in LIMITS.items()]) for way in report.ways],
         headings=[_TITLES[name][0] for name in LIMITS],
         plots=[_plot(name, report.ways) for name in LIMITS if report.ways],

@@ -8,7 +8,7 @@ learned from questions, so every version is judged by all of them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,9 @@ import msgspec
 import numpy as np
 
 from mainspring.errors import ContextError, DataError
+from mainspring.evaluation.scores import mean_score
+from mainspring.lifecycle.knowledge import Assistant
+from mainspring.lifecycle.language_answers import Answers
 from mainspring.prompts.metrics import METRICS
 from mainspring.prompts.model import LanguageModel
 from mainspring.prompts.reading import Choice, Json, Number, Reading, Text
@@ -46,17 +49,20 @@ class Questions:
     def __len__(self) -> int:
         return len(self.requests)
 
-    async def scores(self, engine: Engine) -> np.ndarray:
-        """What `engine`'s greedy answers are worth: (n,) float64, 0 to 1. A question that is too long for it: 0.
+    async def ask(self, engine: Engine, assistant: Assistant | None, say: Callable[[str], None]) -> Answers:
+        """What the greedy answers of `engine`, or of the `assistant` that it is part of, are worth: 0 to 1 each. A
+        question that is too long for it: 0.
 
         Raises:
             EngineGoneError, UnsupportedError: it cannot answer.
         """
-        model = LanguageModel(engine)
+        model = LanguageModel(engine if assistant is None else assistant.engine())
         answers = await asyncio.gather(*(_answer(model, request) for request in self.requests))
         metric = METRICS[self.metric]
         read = [None if answer is None else self.reading.read(answer) for answer in answers]
-        return np.array([metric(value, right) for value, right in zip(read, self.expected, strict=True)], np.float64)
+        worth = [metric(value, right) for value, right in zip(read, self.expected, strict=True)]
+        scores = np.array(worth, np.float64)
+        return Answers(scores, None, {self.metric: mean_score(scores).as_dict()})
 
 
 async def _answer(model: LanguageModel, request: Generate) -> str | None:

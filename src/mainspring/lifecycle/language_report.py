@@ -12,7 +12,8 @@ import msgspec
 from mainspring.errors import RegistryError
 from mainspring.evaluation.language import LIMITS, Figure, Limit
 from mainspring.evaluation.vector_parity import LEAST_COSINE, LEAST_SAME
-from mainspring.lifecycle.wording import count
+from mainspring.lifecycle.assistant_report import AssistantReport
+from mainspring.lifecycle.wording import count, measured
 from mainspring.registry.versions import REPORT, Manifest, Version
 
 
@@ -57,7 +58,7 @@ class WayLine(msgspec.Struct, frozen=True, kw_only=True):
 class LanguageReport(msgspec.Struct, frozen=True, kw_only=True):
     """Everything. `ways` are in the order in which they were tried, the fastest first; `cosines` are one a text.
 
-    `questions` is how many it was judged by.
+    `questions` is how many it was judged by, and `assistant` what was found of answers from knowledge.
     """
 
     weights: WeightsLine | None = None
@@ -66,6 +67,7 @@ class LanguageReport(msgspec.Struct, frozen=True, kw_only=True):
     ways: list[WayLine] = []
     cosines: list[float] = []
     questions: int | None = None
+    assistant: AssistantReport | None = None
     remote: dict[str, Any] | None = None
 
 
@@ -96,6 +98,8 @@ def why(manifest: Manifest, report: LanguageReport) -> str:
             f"Its vectors were compared with those of 32-bit arithmetic on {len(report.cosines)} texts; the least "
             f"cosine has to be {LEAST_COSINE}, and what is the same among a text's ten nearest {LEAST_SAME} on average."
         )
+    if engine == "vllm":
+        return "Nothing was measured: vLLM computes as it is told, and tells too little to be compared."
     if not manifest.parity:
         return (
             "Nothing was measured: llama.cpp computes the file as it is, and how near that is to 32-bit arithmetic "
@@ -112,6 +116,36 @@ def why(manifest: Manifest, report: LanguageReport) -> str:
     if not failed:
         return f"{chosen} It was the first that was tried."
     return f"{chosen} {'A faster one says' if failed == 1 else f'{failed} faster ones say'} something else."
+
+
+def assistant_told(found: AssistantReport) -> list[str]:
+    """What an assistant's figures are of, in sentences."""
+    told = [
+        f"It was asked {count(found.asked)} of {count(found.held_out)} questions that version {found.version} of "
+        f"{found.collection} was not tuned on; the documents hold the answer to {count(found.answerable)} of those."
+    ]
+    if silence := found.abstaining:
+        total = silence.answerable + silence.unanswerable
+        told.append(
+            f"Whether the passages hold the answer was told {count(total)} times, with and without the right one: "
+            f"ROC AUC {_with_interval(silence.roc_auc)}, and by the best score alone "
+            f"{_with_interval(silence.by_top_score)}. At the threshold of {silence.threshold:.2f} those with an "
+            f"answer are answered in {_with_interval(silence.answered)}, the others refused in "
+            f"{_with_interval(silence.refused)}."
+        )
+    if opinion := found.opinion:
+        shares = [("supported", opinion.supported), ("an answer", opinion.answers), ("as the rule", opinion.agreement)]
+        told.append(
+            f"{opinion.judge} judged {count(opinion.judged)} answers and failed at {count(len(opinion.failed))}: "
+            + ", ".join(f"{name} {_with_interval(share)}" for name, share in shares if share)
+        )
+        told += opinion.failed
+    return told
+
+
+def _with_interval(estimate: dict[str, Any]) -> str:
+    value, interval, _ = measured(estimate)
+    return f"{value} ({interval})"
 
 
 def facts(manifest: Manifest, report: LanguageReport) -> list[tuple[str, str]]:

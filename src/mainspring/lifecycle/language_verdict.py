@@ -1,57 +1,63 @@
 """Is a version of a language model better than the champion? Both answer the same questions, one after the other.
 
-Their scores are compared in pairs, and the gate decides as it does for every model. Without questions nobody has shown
-it, and the verdict is left to people.
+The questions are those of its `data`, with known answers; or, of a chat model with knowledge, those of its collection,
+with known places. The scores are compared in pairs, and the gate decides as it does for every model. Without questions
+nobody has shown it, and the verdict is left to people.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mainspring.errors import MainspringError
 from mainspring.lifecycle.engines import engine_of, open_files
 from mainspring.lifecycle.knowledge import assistant
 from mainspring.prompts.knowledge import Knowledge
 from mainspring.registry import desired, versions
+from mainspring.registry.versions import Version
 from mainspring.runtimes.language.protocol import Engine
-from mainspring.spec import Project
+from mainspring.spec import GateSpec, Project
 from mainspring.tasks.built import Built
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from mainspring.lifecycle.assistant_questions import AssistantQuestions
+    from mainspring.lifecycle.assistant_report import AssistantReport
+    from mainspring.lifecycle.language_answers import Answers
     from mainspring.lifecycle.language_questions import Questions
+
+Asked: TypeAlias = "Questions | AssistantQuestions"
+Say: TypeAlias = Callable[[str], None]
+Opened: TypeAlias = Callable[[], Awaitable[Engine]]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """The verdict, and where there are questions the score on them: `{metric: {"value", "low", "high", "method"}}`."""
+    """The verdict, and where there are questions the scores on them: `{metric: {"value", "low", "high", "method"}}`."""
 
     verdict: dict[str, Any]
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    report: AssistantReport | None = None
 
 
-def unjudged(project: Project, model: str, built: Built) -> Judged:
-    """The first version is let in on its parity; that a later one is better, nobody has shown."""
+def unjudged(project: Project, model: str, built: Built, why: str) -> Judged:
+    """The first version is let in on its parity; that a later one is better, nobody has shown, and `why` not."""
     champion = desired.read(project.state).champion(model)
     if champion is None:
         return Judged(_first(f"the first version; {built.evidence}"))
     return Judged(
         _undecided(
             champion,
-            f"{built.evidence}; there are no questions to judge by (`data` and `target`), so whether its answers are "
-            f"better than version {champion}'s is for you to say: mainspring promote {model} VERSION",
+            f"{built.evidence}; {why}, so whether its answers are better than version {champion}'s is for you to say: "
+            f"mainspring promote {model} VERSION",
         )
     )
 
 
-def judge(
-    project: Project, model: str, built: Built, staged: Path, questions: Questions, say: Callable[[str], None]
-) -> Judged:
+def judge(project: Project, model: str, built: Built, staged: Path, questions: Asked, say: Say) -> Judged:
     """Ask the version whose files lie in `staged`, and then the champion.
 
     A champion that cannot be asked cannot be compared with, so that the verdict is left to people.
@@ -59,49 +65,69 @@ def judge(
     Raises:
         MainspringError: the new version cannot be asked.
     """
-    from mainspring.evaluation import gate
-    from mainspring.evaluation.scores import compare_scores, mean_score
-
     say(f"answering {len(questions):,} questions")
     state = project.state
-    new = _ask(
-        questions, state, staged, built.parameters, lambda: asyncio.to_thread(open_files, staged, built.parameters)
-    )
-    scores = asyncio.run(new)
-    found = mean_score(scores)
-    metrics = {questions.metric: found.as_dict()}
+    asked = _ask(questions, state, staged, built.parameters, lambda: open_files(staged, built.parameters), say)
+    found = asyncio.run(asked)
+    told = Judged({}, found.metrics, found.report)
     champion = desired.read(project.state).champion(model)
     if champion is None:
-        told = f"{questions.metric} {found.value:.4f} on {len(questions):,} questions"
-        return Judged(_first(f"the first version; {built.evidence}; {told}"), metrics)
+        value = f"{questions.metric} {found.scores.mean():.4f} on {len(found.scores):,} questions"
+        return replace(told, verdict=_first(f"the first version; {built.evidence}; {value}"))
     say(f"asking version {champion} the same")
     try:
-        live = versions.load(state, model, champion)
-        old = _ask(questions, state, live.folder, live.manifest.parameters, lambda: engine_of(state, live))
-        before = asyncio.run(old)
-        spec = project.language(model).gate
-        compared = compare_scores(
-            questions.metric, champion=before, challenger=scores, margin=spec.margin, significance=spec.significance
-        )
+        before = ask_version(project, questions, versions.load(state, model, champion), say)
+        verdict = compared(questions.metric, before, found, project.language(model).gate)
     except MainspringError as error:
-        return Judged(_undecided(champion, f"the champion, version {champion}, cannot be compared: {error}"), metrics)
-    return Judged({**gate.decide(compared).as_dict(), "against": f"version {champion}"}, metrics)
+        why = f"the champion, version {champion}, cannot be compared: {error}"
+        return replace(told, verdict=_undecided(champion, why))
+    return replace(told, verdict={**verdict, "against": f"version {champion}"})
+
+
+def ask_version(project: Project, questions: Asked, version: Version, say: Say) -> Answers:
+    """What a published version answers.
+
+    Raises:
+        MainspringError: it cannot be asked.
+    """
+    state, parameters = project.state, version.manifest.parameters
+    return asyncio.run(_ask(questions, state, version.folder, parameters, lambda: engine_of(state, version), say))
+
+
+def compared(metric: str, champion: Answers, challenger: Answers, spec: GateSpec) -> dict[str, Any]:
+    """The gate's verdict on both.
+
+    Raises:
+        DataError: there are too few questions to compare anything.
+    """
+    from mainspring.evaluation import gate
+    from mainspring.evaluation.scores import compare_scores
+
+    found = compare_scores(
+        metric,
+        champion=champion.scores,
+        challenger=challenger.scores,
+        clusters=challenger.groups,
+        margin=spec.margin,
+        significance=spec.significance,
+    )
+    return gate.decide(found).as_dict()
 
 
 async def _ask(
-    questions: Questions, state: Path, folder: Path, parameters: Mapping[str, Any], opened: Callable[[], Any]
-) -> np.ndarray:
-    """The scores of the engine that `opened` gives, with what it knows; it is let go of, so that the next one has the
+    questions: Asked, state: Path, folder: Path, parameters: Mapping[str, Any], opened: Opened, say: Say
+) -> Answers:
+    """What the engine that `opened` gives answers, with what it knows; it is let go of, so that the next one has the
     memory.
     """
     engine: Engine = await opened()
     try:
         knowledge = Knowledge.of(parameters)
         if knowledge is None:
-            return await questions.scores(engine)
+            return await questions.ask(engine, None, say)
         knows = await assistant(state, folder, knowledge, engine)
         try:
-            return await questions.scores(knows.engine())
+            return await questions.ask(engine, knows, say)
         finally:
             await knows.close()
     finally:

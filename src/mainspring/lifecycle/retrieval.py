@@ -56,6 +56,7 @@ from mainspring.spec import Project, RetrievalSpec
 from mainspring.tasks import embedder, indexing, retrieval
 from mainspring.tasks.answerability import fit_answerability
 from mainspring.tasks.embedder import PreparedEmbedder
+from mainspring.tasks.other_questions import OTHER_QUESTIONS
 from mainspring.tasks.retrieval import MEANING, WORDS, Asked, Choice, Way
 
 SCHEMA = Schema((Column("query", "text"),), Target("passages"))
@@ -162,6 +163,8 @@ class _Making:
         write_settings(self._staged / INDEX, settings)
         reranker = open_reranker(index, self._staged / INDEX, self._staged)
         ways = self._timed("judged in", lambda: _ways(index, reranker, judging.answered))
+        if reranker is not None and ways:
+            self._tell(retrieval.told_of_reranker(ways[-2], ways[-1], self._spec.metric))
         verdict = self._verdict(index, judging.answered, ways)
         self._write_golden(index, reranker, judging if len(judging) else tuning)
         self._write_profile(index, reranker, [tuning.answered, judging.answered])
@@ -261,7 +264,8 @@ class _Making:
         """When an assistant is to answer; None where there are too few questions to learn it from."""
         if not len(tuning):
             return None
-        material = retrieval.told(index, tuning, weight)
+        others = asyncio.run(_ask(self._embedder, [Question(text=text, places=()) for text in OTHER_QUESTIONS]))
+        material = retrieval.told(index, tuning.and_(others), weight)
         try:
             return fit_answerability(material.found, material.holds).rule
         except DataError as error:
@@ -347,12 +351,12 @@ def _headings(index: Index) -> list[Question]:
 
 
 def _ways(index: Index, reranker: Reranker | None, asked: Asked) -> list[Way]:
-    """By words, by meaning, and last as it is set; none where there is no question to judge by."""
+    """By words, by meaning, without a reranker, and last as it is set; none where there is no question to judge by."""
     if not len(asked):
         return []
     weight = index.settings.dense_weight
     found = [searched.found for searched in retrieval.as_set(index, reranker, asked)]
     reread = "" if reranker is None else f", reranked by {index.settings.rerank}"
     chosen = retrieval.judged(f"{retrieval.named(weight)}{reread}", weight, asked, found)
-    others = [one for one in (WORDS, MEANING) if reranker is not None or one != weight]
+    others = dict.fromkeys([*(one for one in (WORDS, MEANING) if one != weight), *([weight] if reranker else [])])
     return [*(retrieval.way(index, asked, one) for one in others), chosen]

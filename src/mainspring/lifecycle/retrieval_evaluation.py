@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-import numpy as np
-
 from mainspring.data.documents.collection import collect
-from mainspring.data.documents.questions import Question, resolve
+from mainspring.data.documents.questions import resolve
 from mainspring.errors import DataError
 from mainspring.evaluation import gate
 from mainspring.evaluation.retrieval import compare_judged
@@ -15,9 +13,9 @@ from mainspring.lifecycle import retrieval_questions
 from mainspring.lifecycle.evaluate import Evaluation, chosen_version
 from mainspring.lifecycle.retrieval_served import served
 from mainspring.registry import versions
-from mainspring.registry.versions import REPORT_PAGE, Version
+from mainspring.registry.versions import REPORT_PAGE
 from mainspring.spec import Project
-from mainspring.tasks.retrieval import METRICS, Asked
+from mainspring.tasks.retrieval import METRICS
 
 
 def evaluate(project: Project, model: str, version: str | None = None) -> Evaluation:
@@ -32,7 +30,8 @@ def evaluate(project: Project, model: str, version: str | None = None) -> Evalua
     if spec.questions is None:
         raise DataError(f"{model} has no questions to be judged by: `questions` in [models.{model}] names them")
     documents = retrieval_questions.Documents(collect(project, model))
-    questions = _held_out(resolve(retrieval_questions.written(project, model), documents).questions, found)
+    resolved = resolve(retrieval_questions.written(project, model), documents).questions
+    questions = tuple(one for one in retrieval_questions.held_out(resolved, found) if one.places)
     if not questions:
         raise DataError(f"version {found.name} of {model} was tuned on every question there is: none is left")
 
@@ -65,10 +64,3 @@ def evaluate(project: Project, model: str, version: str | None = None) -> Evalua
         report=str(found.folder / REPORT_PAGE),
         of="questions",
     )
-
-
-def _held_out(questions: tuple[Question, ...], version: Version) -> tuple[Question, ...]:
-    """Those that the documents answer and the version was not tuned on."""
-    nothing = np.empty((len(questions), 0), np.float32)
-    _, judging = Asked(questions, nothing).divide(version.manifest.lineage.seed)
-    return judging.answered.questions

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from mainspring.data.documents.collection import Source
 from mainspring.data.documents.document import Document, Unread
-from mainspring.data.documents.questions import Resolved, WrittenQuestion, read_questions
+from mainspring.data.documents.questions import Question, Resolved, WrittenQuestion, read_questions
+from mainspring.registry.versions import Version
 from mainspring.spec import Project
+from mainspring.tasks.retrieval import Asked
 
 _MOST_TOLD = 20
 
@@ -21,6 +25,12 @@ def written(project: Project, model: str) -> list[WrittenQuestion]:
     """
     named = project.retrieval(model).questions
     return [] if named is None else read_questions(project, model, named)
+
+
+def held_out(questions: Sequence[Question], version: Version) -> tuple[Question, ...]:
+    """Those that a version of the collection was not tuned on."""
+    nothing = np.empty((len(questions), 0), np.float32)
+    return Asked(tuple(questions), nothing).divide(version.manifest.lineage.seed)[1].questions
 
 
 def notes(found: Resolved) -> list[str]:

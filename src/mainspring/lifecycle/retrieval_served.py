@@ -19,6 +19,8 @@ from mainspring.spec import Project
 from mainspring.tasks import retrieval
 from mainspring.tasks.retrieval import DEEP, Asked
 
+NOWHERE = Relevant("", 0, 0)
+
 
 @dataclass(frozen=True, eq=False)
 class Served:
@@ -52,20 +54,25 @@ async def served(
             opened.searcher.near(one.text, vector, DEEP).found
             for one, vector in zip(questions, asked.vectors, strict=True)
         ]
-        mapped = [[_there(index, place, text_of(place.source)) for place in one.places] for one in questions]
-        # A place that is not there is put where nothing is: it is looked for, and never found.
-        places = [[place or Relevant("", 0, 0) for place in each] for each in mapped]
+        places = [places_in(index, one, text_of) for one in questions]
         scores = judge([[one.passage for one in each] for each in found], places)
-        return Served(asked, scores, sum(None in each for each in mapped))
+        return Served(asked, scores, sum(NOWHERE in each for each in places))
     finally:
         await opened.close()
 
 
-def _there(index: Index, place: Relevant, text: str) -> Relevant | None:
+def places_in(index: Index, question: Question, text_of: Callable[[str], str]) -> tuple[Relevant, ...]:
+    """The places of `question` in the version's copies of the documents, `NOWHERE` for one that is not there: it is
+    looked for, and never found.
+    """
+    return tuple(_there(index, place, text_of(place.source)) for place in question.places)
+
+
+def _there(index: Index, place: Relevant, text: str) -> Relevant:
     """Where the words at `place` of the document as it is now stand in the version's."""
     words = text[place.begin : place.end]
     try:
         begin = index.text(place.source).find(words)
     except RequestError:  # it has no such document
-        return None
-    return Relevant(place.source, begin, begin + len(words)) if begin >= 0 else None
+        return NOWHERE
+    return Relevant(place.source, begin, begin + len(words)) if begin >= 0 else NOWHERE

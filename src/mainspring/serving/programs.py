@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from mainspring import prompts
 from mainspring.prompts import LanguageModel, Prompt
-from mainspring.prompts.model_tools import ask_prompt, model_tool
+from mainspring.prompts.answering import KnowledgeEngine
+from mainspring.prompts.model_tools import ModelTool, ask_language, ask_prompt, model_tool
 from mainspring.prompts.records import FILE_NAME, Uses
 from mainspring.prompts.vectors import Vectors
 from mainspring.registry.versions import Manifest, Version
@@ -17,6 +19,7 @@ from mainspring.runtimes.records import RecordCodec
 from mainspring.serving.language import LanguageVersion
 from mainspring.serving.live import LiveVersion
 from mainspring.serving.problems import Problem
+from mainspring.serving.retrieval.version import RetrievalVersion
 from mainspring.serving.slots import Slots
 
 
@@ -77,20 +80,24 @@ class PromptVersion(LiveVersion):
             Problem: one of them is not live, and why.
         """
         with ExitStack() as leases:
-            asked = tuple(leases.enter_context(_leased(self._slots, name, key)) for name in self._uses.names)
+
+            def lease(name: str) -> LiveVersion:
+                return leases.enter_context(_leased(self._slots, name, key))
+
+            asked = tuple(map(lease, self._uses.names))
             if self._uses.tools:  # one may be a table in this process, which must not stay when it is retired
-                yield self._language_model({loaded.model: loaded for loaded in asked})
+                tools = [_tool(one, lease) for one in asked if one.model in self._uses.tools]
+                yield self._language_model({loaded.model: loaded for loaded in asked}, tools)
                 return
             if self._model is None or asked != self._asked:
                 self._asked, self._model = asked, self._language_model({loaded.model: loaded for loaded in asked})
             yield self._model
 
-    def _language_model(self, asked: dict[str, LiveVersion]) -> LanguageModel:
-        tools = [asked[name] for name in self._uses.tools]
+    def _language_model(self, asked: dict[str, LiveVersion], tools: Sequence[ModelTool] = ()) -> LanguageModel:
         return LanguageModel(
             _engine(asked[self._uses.model]),
             embedder=self._vectors_by(asked[self._uses.embeddings]) if self._uses.embeddings else None,
-            tools=[model_tool(one.model, one.manifest.task, one.manifest.schema, one.tell) for one in tools],
+            tools=tools,
             patient=False,
         )
 
@@ -110,7 +117,26 @@ def _leased(slots: Slots, name: str, key: str) -> Iterator[LiveVersion]:
         loaded.release()
 
 
+def _tool(loaded: LiveVersion, lease: Callable[[str], LiveVersion]) -> ModelTool:
+    """`loaded` as a tool; a chat model with knowledge together with the collection that it answers from."""
+    tell = loaded.tell
+    if isinstance(loaded, LanguageVersion) and loaded.knowledge is not None:
+        documents = lease(loaded.knowledge.model)
+        if not isinstance(documents, RetrievalVersion):
+            raise Problem(503, f"{loaded.model} answers from {documents.model}, which is live and has no passages")
+        settings = loaded.knowledge.answering(loaded.instructions)
+        engine = KnowledgeEngine(loaded.engine, documents.search, settings, embed=documents.vectors)
+        tell = partial(ask_language, engine, loaded.manifest.task)
+    return model_tool(loaded.model, loaded.manifest.task, loaded.manifest.schema, tell)
+
+
 def _engine(loaded: LiveVersion) -> Engine:
     if isinstance(loaded, LanguageVersion):
-        return loaded.engine
+        if loaded.knowledge is None:
+            return loaded.engine
+        raise Problem(
+            503,
+            f"{loaded.model} answers from {loaded.knowledge.model}, and follows no prompt: name it in `tools`, and a "
+            "chat model without knowledge as `model`",
+        )
     raise Problem(503, f"{loaded.model} is live as a {loaded.manifest.task} model, and cannot be asked for this")

@@ -181,18 +181,35 @@ class RemoteSpec(Strict):
     embeds: Annotated[int, Field(ge=1)] | None = None
 
 
+class VllmSpec(Strict):
+    """What `vllm serve` is told, by its own names. What is left out is vLLM's default, and for `max_model_len` what the
+    weights allow.
+    """
+
+    max_model_len: Annotated[int, Field(ge=16)] | None = None
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    quantization: Literal["awq", "gptq", "fp8", "compressed-tensors", "bitsandbytes"] | None = None
+    kv_cache_dtype: Literal["auto", "fp8"] = "auto"
+    gpu_memory_utilization: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
+    max_num_seqs: Annotated[int, Field(ge=1)] | None = None
+    tool_call_parser: str | None = None
+
+
 class LanguageSpec(ModelSpec):
     """A language model: weights that are run here, or somebody's endpoint.
 
     `base` is a name of the catalogue, a GGUF file, a Hugging Face folder, or a hub id. `precision` is "auto" (the
-    fastest way to compute that passes the parity gate) or "reference" (32-bit floats throughout). `private` says what
-    the prediction log may hold of prompts and answers: nothing ("drop"), or a keyed hash of each ("hash").
+    fastest way to compute that passes the parity gate) or "reference" (32-bit floats throughout). The engine "vllm" is
+    for a GPU, and `vllm` is what it is told. `private` says what the prediction log may hold of prompts and answers:
+    nothing ("drop"), or a keyed hash of each ("hash").
     """
 
     base: str | None = None
     remote: RemoteSpec | None = None
-    engine: Literal["auto", "openvino", "llamacpp"] = "auto"
+    engine: Literal["auto", "openvino", "llamacpp", "vllm"] = "auto"
     precision: Literal["auto", "reference"] = "auto"
+    vllm: VllmSpec = VllmSpec()
     private: Literal["drop", "hash"] | None = None
 
     @model_validator(mode="after")
@@ -213,6 +230,18 @@ class LanguageSpec(ModelSpec):
             raise ValueError('`engine = "openvino"` with `precision = "reference"`: llama.cpp computes as the file is')
         return self
 
+    @model_validator(mode="after")
+    def _vllm_writes(self) -> LanguageSpec:
+        if self.engine != "vllm":
+            if "vllm" in self.model_fields_set:
+                raise ValueError('`vllm` (what it is told) together with `engine = "vllm"`')
+            return self
+        if self.base is None or self.task == "embedding":
+            raise ValueError('`engine = "vllm"` with the `base` of a chat or completion model, and only there')
+        if self.precision == "reference":
+            raise ValueError('`dtype = "float32"` in `vllm` in place of `precision = "reference"`')
+        return self
+
 
 class AnsweringSpec(LanguageSpec):
     """What chat and completion share: questions with known answers, by which a later version is judged.
@@ -229,7 +258,7 @@ class AnsweringSpec(LanguageSpec):
     def _questions_have_answers(self) -> AnsweringSpec:
         if (self.data is None) != (self.target is None):
             raise ValueError("`data` (questions to judge by) together with `target` (the column of the right answers)")
-        if self.data is None and (self.query is not None or self.metric is not None):
+        if self.data is None and (self.query is not None or (self.metric is not None and not self.uses)):
             raise ValueError("`query` and `metric` together with `data` and `target`, and only then")
         return self
 
@@ -239,7 +268,8 @@ class ChatSpec(AnsweringSpec):
 
     `knowledge` is the retrieval model that it answers from, with so many `passages` a question. Its answers are then
     `written` by the language model and checked against the passages, or `quoted` from them; `prompt` is the file that
-    says who it is, and how it is to answer.
+    says who it is, and how it is to answer. Without `data` it is judged by its collection's questions: by whether it
+    cites the place that answers, or by `metric`, where the answers are known.
     """
 
     task: Literal["chat"]
@@ -253,6 +283,8 @@ class ChatSpec(AnsweringSpec):
         beside = self.model_fields_set & {"passages", "answers", "prompt"}
         if self.knowledge is None and beside:
             raise ValueError(f"`knowledge` (a retrieval model of this project) together with {sorted(beside)}")
+        if self.data is None and self.metric not in (None, "exact_match", "token_f1"):
+            raise ValueError(f'metric = "exact_match" or "token_f1" without `data`; found {self.metric!r}')
         return self
 
     @property

@@ -21,6 +21,7 @@ def wrong_references(models: Mapping[str, ModelSpec], names: Collection[str]) ->
             asked += [("embeddings", spec.embeddings, "embedding")] if spec.embeddings else []
             mistakes += _wrong_names(name, asked, models, names)
             mistakes += _wrong_strategies(name, spec)
+            mistakes += _knowing(name, spec, models)
         elif isinstance(spec, ChatSpec) and spec.knowledge is not None:
             mistakes += _wrong_names(name, [("knowledge", spec.knowledge, "retrieval")], models, names)
     return mistakes
@@ -51,6 +52,16 @@ def _wrong_names(
         elif found is not None and task and found.task != task:
             expected = choices(other, _of_task(models, task))
             yield place, f"{other!r} is a {found.task} model; expected one of the task {task!r}{expected}"
+
+
+def _knowing(name: str, spec: PromptSpec, models: Mapping[str, ModelSpec]) -> Iterator[Mistake]:
+    """A program's prompt is no question that documents could be searched for."""
+    asked = models.get(spec.model)
+    if isinstance(asked, ChatSpec) and asked.knowledge is not None:
+        told = f"{spec.model!r} answers questions from {asked.knowledge!r}, and follows no prompt"
+        others = [other for other, one in models.items() if isinstance(one, ChatSpec) and one.knowledge is None]
+        expected = choices(spec.model, others)
+        yield ("models", name, "model"), f"{told}: name a chat model without knowledge, and it in `tools`{expected}"
 
 
 def _wrong_strategies(name: str, spec: PromptSpec) -> Iterator[Mistake]:

@@ -1,8 +1,8 @@
 """Fitting when to answer: on questions whose answers are there, and on the same and others whose answers are not.
 
 A question with a known place is asked twice, the second time with its own document or section left out: what is found
-then is the nearest that is no answer, which is what an assistant must learn to keep silent about. Questions of another
-domain may be added.
+then is the nearest that is no answer, which is what an assistant must learn to keep silent about. Questions about
+something else altogether (`tasks/other_questions.py`) are added, for such come, too.
 
 The threshold is the one that tells best: where the shares of right decisions on both kinds of questions add up to most
 (Youden, 1950). Or, with a `target`, it is the lowest at which wrongly given answers are rare: from the highest on down,
@@ -73,10 +73,10 @@ def fit_answerability(
         threshold, error, bound, kept = best_threshold(probabilities, truth, confidence)
     else:
         threshold, error, bound, kept = choose_threshold(probabilities, truth, target, confidence)
-    first, second, third, fourth = map(float, weights)
+    dense, ahead = map(float, weights)
     assert len(FEATURES) == len(weights)
     return Calibrated(
-        Answerability(weights=(first, second, third, fourth), bias=bias, threshold=threshold),
+        Answerability(weights=(dense, ahead), bias=bias, threshold=threshold),
         error=error,
         bound=bound,
         answered=float((probabilities[truth] >= threshold).mean()),

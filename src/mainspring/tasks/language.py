@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -27,7 +30,7 @@ from mainspring.registry.versions import Golden
 from mainspring.runtimes.language.chat_template import ChatTemplate
 from mainspring.runtimes.language.local import LocalEngine, load_local
 from mainspring.runtimes.language.openvino_graph import write_graph
-from mainspring.runtimes.language.protocol import Delta, Generate, Sampling
+from mainspring.runtimes.language.protocol import Delta, Engine, Generate, Sampling
 from mainspring.runtimes.language.scoring import Scorer
 from mainspring.runtimes.language.settings import Precision
 from mainspring.runtimes.language.tokens import Tokenizer
@@ -36,9 +39,6 @@ from mainspring.tasks.built import Built, Say
 from mainspring.weights import Weights
 from mainspring.weights.gguf import Header, read_header
 from mainspring.weights.gguf_weights import WeightType, requantize
-
-if TYPE_CHECKING:
-    pass
 
 GGUF = "model.gguf"
 REMOTE = "remote.json"
@@ -105,7 +105,7 @@ def build_generator(spec: LanguageSpec, weights: Weights, staged: Path, *, say: 
         passed = bool(rungs) and rungs[-1].parity.passed
         way = rungs[-1].way if passed else REFERENCE
         found = rungs[-1].parity if passed else compare(texts, reference, reference)
-        _link(files.of(way.weights), staged / GGUF)
+        link(files.of(way.weights), staged / GGUF)
         properties: dict[str, Any] = {"precision": way.precision}
         write_graph(staged / GGUF, staged)  # so that an engine that is started again is back soon
         engine = load_local(staged / GGUF, engine=spec.engine, properties=properties)
@@ -127,10 +127,10 @@ def build_generator(spec: LanguageSpec, weights: Weights, staged: Path, *, say: 
 
 def _unjudged(files: _Files, weights: Weights, texts: list[list[int]], staged: Path) -> Built:
     """A model that llama.cpp runs: it tells too little of what it thinks for its arithmetic to be judged."""
-    _link(files.own, staged / GGUF)
+    link(files.own, staged / GGUF)
     engine = load_local(staged / GGUF, engine="llamacpp")
     context = engine.capabilities.context
-    golden = asyncio.run(_own_golden(engine, texts))
+    golden = asyncio.run(own_golden(engine, [[text[: len(text) // 2]] for text in texts]))
     return Built(
         candidate=f"{engine.info.engine}, {_types(read_header(files.own))} weights",
         parameters={"engine": "llamacpp", "properties": {}, "why": engine.info.why, "weights": weights.name},
@@ -149,26 +149,33 @@ def _told(weights: Weights, header: Header, staged: Path) -> dict[str, Any]:
     return {"weights": asdict(weights) | {"path": None, "types": _types(header)}, "served": served}
 
 
-async def _own_golden(engine: LocalEngine, texts: list[list[int]]) -> Golden:
-    """Halves of the texts, where the engine is sure of what follows.
+async def own_golden(engine: Engine, texts: Sequence[Sequence[str | list[int]]]) -> Golden:
+    """What the engine itself says next: of each text the one of its beginnings after which it is surest. It is closed
+    then.
 
     Raises:
-        ParityError: there are hardly any.
+        ParityError: it is sure of hardly anything.
     """
     records, answers = [], []
     try:
-        for text in texts:
-            prompt = text[: len(text) // 2]
-            sampling = Sampling(temperature=0.0, max_tokens=1, logprobs=0)
-            asked = engine.generate(Generate(prompt=prompt, sampling=sampling))
-            parts = [part async for part in asked if isinstance(part, Delta)]
-            said = "".join(part.text for part in parts)
-            if said and all(token.logprob >= _GOLDEN_LOGPROB for part in parts for token in part.logprobs):
-                records.append({"prompt": prompt})
+        for beginnings in texts:
+            found = [(*await _next_token(engine, beginning), beginning) for beginning in beginnings]
+            logprob, said, beginning = max(found, key=itemgetter(0))
+            if said and logprob >= _GOLDEN_LOGPROB:
+                records.append({"prompt": beginning})
                 answers.append({"text": said, "tokens": 1})
     finally:
         await engine.close()
     return _enough(records, answers, len(texts))
+
+
+async def _next_token(engine: Engine, beginning: str | list[int]) -> tuple[float, str]:
+    """How sure the engine is of the next token, as a log probability, and its text."""
+    sampling = Sampling(temperature=0.0, max_tokens=1, logprobs=0)
+    asked = engine.generate(Generate(prompt=beginning, sampling=sampling))
+    parts = [part async for part in asked if isinstance(part, Delta)]
+    logprobs = [token.logprob for part in parts for token in part.logprobs]
+    return min(logprobs, default=-math.inf), "".join(part.text for part in parts)
 
 
 class _Files:
@@ -215,8 +222,8 @@ def _as_gguf(weights: Weights, work: Path, say: Say) -> Path:
     return work / GGUF
 
 
-def _link(file: Path, target: Path) -> None:
-    """As a link where that can be: the files of the cache are replaced, and never changed."""
+def link(file: Path, target: Path) -> None:
+    """Put a file of weights at `target`, as a link if that can be: those of the cache are replaced, never changed."""
     try:
         os.link(file, target)
     except OSError:

@@ -50,6 +50,10 @@ class Asked:
         """Those where `some`, (n,) bool, is true."""
         return Asked(tuple(q for q, chosen in zip(self.questions, some, strict=True) if chosen), self.vectors[some])
 
+    def and_(self, others: Asked) -> Asked:
+        """These and others."""
+        return Asked(self.questions + others.questions, np.concatenate([self.vectors, others.vectors]))
+
     @property
     def answered(self) -> Asked:
         """Those that the documents answer."""
@@ -149,7 +153,7 @@ class Told:
 
 
 def told(index: Index, asked: Asked, dense_weight: float) -> Told:
-    """What tells when to answer: the questions as they are, and those with an answer once more without it.
+    """What tells when to answer: questions as they are, and those with an answer once more without it.
 
     For the second time the passages that touch the answer's places are left out: what is nearest then is what an
     assistant must learn to keep silent about.
@@ -208,6 +212,19 @@ def choose(index: Index, tuning: Asked, metric: str, *, default: float, say: Say
     if compared.p_better <= compared.significance:
         return Choice(best, tried, f"{best.who}: shown better than the default, {default:.2g}, {gain}")
     return Choice(usual, tried, f"{stays}: {best.who} is not shown better, {gain}")
+
+
+def told_of_reranker(without: Way, reranked: Way, metric: str) -> str:
+    """Whether reading again pays, in a sentence: both ways are of the same questions."""
+    try:
+        compared = compare_judged(
+            metric, champion=without.scores, challenger=reranked.scores, clusters=reranked.asked.clusters
+        )
+    except DataError as error:
+        return f"whether reranking pays is not known: {error}"
+    shown = "is shown to pay" if compared.p_better <= _SIGNIFICANCE else "is not shown to pay"
+    gain = f"{compared.difference:+.3f} ({compared.low:+.3f} to {compared.high:+.3f})"
+    return f"reranking {shown}: {gain} {METRICS[metric]} on {len(reranked.asked):,} questions"
 
 
 def _side(question: Question, seed: int) -> bool:

@@ -53,6 +53,11 @@ def names(sources: list[Source]) -> list[str]:
     return [source.name for source in sources]
 
 
+def test_a_number_is_no_title(folder, collected):
+    write(folder, docs__007_txt="a", **{"docs__2024-fares_txt": "b"})
+    assert [source.read().title for source in collected("docs")] == ["", "2024-fares"]
+
+
 def test_a_folder_of_all_formats(folder, collected):
     paragraph = "<w:p><w:r><w:t>of word</w:t></w:r></w:p>"
     write(folder, docs__a_md="# A\n\nof markdown", docs__b_HTML="<h1>B</h1>of html", docs__deep__c_rst="C\n=\n\nof rst")

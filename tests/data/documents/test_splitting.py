@@ -114,6 +114,17 @@ def test_what_a_passage_says_stands_at_its_place(document: Document, most: int) 
             assert word in there
 
 
+@settings(max_examples=25)
+@given(document=documents, most=st.integers(16, 60))
+def test_a_passage_knows_its_tables(document: Document, most: int) -> None:
+    rows_of = {block.rows[0].begin: block.text.split("\n")[1:] for block in document.blocks if len(block.rows) > 1}
+    for passage in split(document, most):
+        for table in passage.tables:
+            assert passage.text[table.begin : table.rows] == document.text[slice(*table.header)] + "\n"
+            rows = passage.text[table.rows : table.end].split("\n")
+            assert all(any(row in whole for whole in rows_of[table.header[0]]) for row in rows)
+
+
 def test_passages_are_of_about_the_same_size() -> None:
     sentences = " ".join(f"Word number {n} is here." for n in range(22))  # of 5 words
     sizes = [len(p.indexed.split()) for p in split(written(("paragraph", sentences)), 101)]

@@ -7,10 +7,14 @@ import msgspec
 import pytest
 from weights_at_hand import smollm2_gguf
 
+from mainspring.data.documents.reading import read_file
+from mainspring.data.documents.splitting import Splitter
+from mainspring.data.documents.tokens import EstimatedTokens
 from mainspring.errors import UnsupportedError
 from mainspring.prompts.answering import Answering, KnowledgeEngine
 from mainspring.prompts.answering.layout import plain
 from mainspring.prompts.answering.settings import ABSTENTION
+from mainspring.runtimes.index.found import Found
 from mainspring.runtimes.language.protocol import Delta, Generate, JsonSchema, Sampling, Usage
 from mainspring.runtimes.language.tokens import Tokenizer
 from tests.prompts.answering.passages import Says, WordSearch, handbook, passage
@@ -65,6 +69,29 @@ def test_an_answer_is_quoted_where_it_is_asked_for_or_nothing_else_is_left(setti
     assert last.answered.removed == 3 * written  # after so many in a row no more is asked of the model
     assert (usage.prompt > 0) is written
     assert says.pieces < len(says.text) / 3
+
+
+def test_a_row_of_a_table_is_quoted_with_the_names_of_its_columns(tmp_path):
+    text = (
+        "# Fares\n\n| | Basic | Flex |\n| --- | --- | --- |\n| Cabin bags | 1, see [bags](bags.md) | 2 |\n"
+        "| Refunds | no | *yes* |\n\nFares are for adults.\n"
+    )
+    (tmp_path / "fares.md").write_text(text)
+    document = read_file(tmp_path / "fares.md", "fares.md")
+    found = [
+        Found(id=one.id(""), passage=one, quote=text[one.begin : one.end], score=1, dense=1, sparse=1, title="Fares")
+        for one in Splitter(EstimatedTokens(), most=64).split(document)[0]
+    ]
+    engine = KnowledgeEngine(Says(""), WordSearch(found), Answering(answers="quoted", sentences=1))
+    said, last, *_ = answer(engine, asked(user("How many cabin bags with Flex?")))
+    assert said == "Cabin bags; Basic: 1, see bags; Flex: 2. [1]"
+    [cited] = last.citations
+    assert cited.quote == text[slice(*cited.place)] == "Cabin bags | 1, see [bags](bags.md) | 2"
+    assert text[slice(*cited.header)] == "| | Basic | Flex |"
+    written = KnowledgeEngine(Says("Cabin bags with Flex: 2."), WordSearch(found), Answering())
+    said, last, *_ = answer(written, asked(user("How many cabin bags with Flex?")))
+    assert said == "Cabin bags with Flex: 2. [1]"
+    assert (last.citations[0].place, last.citations[0].header) == (cited.place, cited.header)
 
 
 def test_it_keeps_silent_where_the_answer_is_not_there():

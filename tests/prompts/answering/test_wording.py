@@ -64,7 +64,7 @@ def test_names_are_capitals_within_a_sentence():
 
 def test_a_sentence_stands_where_the_document_has_it_with_its_markup():
     [bags, *_] = handbook()
-    places = {text: BAGS[begin:end] for text, begin, end in sentence_places(bags)}
+    places = {one.text: BAGS[one.begin : one.end] for one in sentence_places(bags)}
     assert places["A cabin bag may weigh 8 kg."] == "A *cabin bag* may weigh **8 kg**."
     assert places["It must not be larger than 55 x 40 x 23 cm."] == "It must not be larger than 55 x 40 x 23 cm."
 
@@ -77,4 +77,4 @@ def test_places_are_in_the_document_and_in_order(pieces):
     bare = quote.replace("*", "").replace("`", "").replace("[fees](a.md)", "fees")
     places = sentence_places(passage("a.md", quote, bare))
     assert len(places) == len(pieces)
-    assert [quote[begin:end] for _, begin, end in places] == pieces
+    assert [quote[one.begin : one.end] for one in places] == pieces

@@ -10,12 +10,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from weights_at_hand import smollm2_gguf
 
+from mainspring import spec
 from mainspring.errors import EngineGoneError, MissingExtraError, RuntimeLoadError
+from mainspring.lifecycle.fit import fit
+from mainspring.registry import versions
 from mainspring.runtimes.language import vllm
 from mainspring.runtimes.language.protocol import Delta, Generate, Usage
+from mainspring.runtimes.language.tokens import Tokenizer
 from mainspring.runtimes.language.vllm import VllmSettings, command, read_settings
+from mainspring.serving.engines import commands
 from runtimes.language.conftest import read, until
+
+transformers = pytest.importorskip("transformers")
 
 # What `vllm serve --help` lists, of what we use: flag, how many values, and what they may be.
 PROGRAM = """\
@@ -65,7 +73,21 @@ async def chat(request):
         yield 'data: {{"choices": [], "usage": {{"prompt_tokens": 3, "completion_tokens": 3}}}}\\n\\ndata: [DONE]\\n\\n'
     return StreamingResponse(events(), media_type="text/event-stream")
 
-routes = [Route("/health", health), Route("/v1/chat/completions", chat, methods=["POST"])]
+async def complete(request):
+    body = await request.json()
+    word = " " + body["prompt"].split()[0]  # it repeats the first, and is less sure of it after an odd number of them
+    probabilities = {{"tokens": [word], "token_logprobs": [-0.01 if len(body["prompt"].split()) % 2 else -2.0]}}
+    choice = {{"index": 0, "text": word, "finish_reason": "length", "logprobs": probabilities}}
+    def events():
+        yield "data: " + json.dumps({{"choices": [choice]}}) + "\\n\\n"
+        yield 'data: {{"choices": [], "usage": {{"prompt_tokens": 3, "completion_tokens": 1}}}}\\n\\ndata: [DONE]\\n\\n'
+    return StreamingResponse(events(), media_type="text/event-stream")
+
+routes = [
+    Route("/health", health),
+    Route("/v1/chat/completions", chat, methods=["POST"]),
+    Route("/v1/completions", complete, methods=["POST"]),
+]
 uvicorn.run(Starlette(routes=routes), uds=arguments.uds, log_level="error")
 """
 FULL = {
@@ -206,6 +228,45 @@ def test_it_is_started_asked_and_stopped(program):
     assert pieces[-1] == Usage(3, 3)
     assert not alive(int(pieces[2].text))
     assert '"lora_modules": ["tone=/lora/tone", "law-2=/lora/law"]' in pieces[0].text
+
+
+def test_a_model_for_it_is_fitted_and_run(program, tmp_path):
+    (tmp_path / "mainspring.toml").write_text(
+        '[project]\nname = "talk"\n\n[models.desk]\ntask = "chat"\nbase = "smollm2-135m-instruct"\n'
+        'engine = "vllm"\nvllm = { dtype = "bfloat16", tool_call_parser = "hermes" }\n'
+    )
+    project = spec.load(tmp_path)
+    [result] = fit(project)
+    assert result.outcome == "promoted", result.message
+    assert "was not measured" in result.message
+    version = versions.load(project.state, "desk", "1")
+    assert version.manifest.parameters["properties"] == {
+        "max_model_len": 8192,  # of the weights
+        "dtype": "bfloat16",
+        "kv_cache_dtype": "auto",
+        "gpu_memory_utilization": 0.9,
+        "tensor_parallel_size": 1,
+        "tool_call_parser": "hermes",
+    }
+    golden = version.golden()
+    assert len(golden.records) >= 3
+    for record, answer in zip(golden.records, golden.answers, strict=True):
+        words = record["prompt"].split()
+        assert len(words) % 2  # of the others it is not sure
+        assert answer == {"text": f" {words[0]}", "tokens": 1}
+    weights = Path(commands.command(project.state, "desk", "1", tmp_path / "s", grace_seconds=1.0)[8])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(weights)
+    assert tokenizer.encode("Which city?") == Tokenizer.from_gguf(smollm2_gguf()).encode("Which city?")
+
+
+def test_where_vllm_is_not_a_fit_for_it_says_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", "/nowhere")
+    (tmp_path / "mainspring.toml").write_text(
+        '[project]\nname = "talk"\n\n[models.desk]\ntask = "chat"\nbase = "smollm2-135m-instruct"\nengine = "vllm"\n'
+    )
+    [result] = fit(spec.load(tmp_path))
+    assert result.outcome == "failed"
+    assert "pip install vllm, on a machine with a GPU" in result.message
 
 
 def test_one_that_dies_is_known_to_be_broken(program):

@@ -33,7 +33,7 @@ class Header:
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Some text at `[begin, end)`, of `count` tokens. `before` stands between it and the piece before it, in one
-    passage; `header` stands before it where it is the first.
+    passage; `header` stands before it where it is the first. With `headed` its own text begins with that header.
     """
 
     text: str
@@ -43,6 +43,7 @@ class Piece:
     before: str = "\n"
     header: Header | None = None
     links: tuple[str, ...] = ()
+    headed: Header | None = None
 
 
 class Pieces:
@@ -59,22 +60,28 @@ class Pieces:
         for block, count in blocks:
             size = max(count, len(block.text) // _CHARACTERS_A_TOKEN)
             if size <= room:
-                pieces.append(Piece(block.text, block.begin, block.end, size, links=block.links))
+                headed = self._header(block) if block.rows else None
+                pieces.append(Piece(block.text, block.begin, block.end, size, links=block.links, headed=headed))
             elif block.rows:
                 pieces += self._table(block, room)
             else:
                 pieces += self._text(block, room)
         return pieces
 
+    def _header(self, block: Block) -> Header | None:
+        """A table's, if there is one, and rows below it."""
+        head = block.rows[: block.header]
+        if not head or len(head) == len(block.rows):
+            return None
+        text = "\n".join(row.text for row in head)
+        return Header(head[0].begin, head[-1].end, text, self._size(text))
+
     def _table(self, block: Block, room: int) -> Iterator[Piece]:
-        head, rows = block.rows[: block.header], block.rows[block.header :]
-        header = None
-        if head:
-            text = "\n".join(row.text for row in head)
-            header = Header(head[0].begin, head[-1].end, text, self._size(text))
-            if header.count > room // 2 or not rows:
+        header, rows = self._header(block), block.rows[block.header :]
+        if header is None or header.count > room // 2:
+            if block.header:
                 self._note(f"the header of the table at {block.begin} is too long to be repeated in its passages")
-                header, rows = None, block.rows
+            header, rows = None, block.rows
         left = room - header.count if header else room
         begin = block.begin
         for number, row in enumerate(rows):
@@ -85,16 +92,17 @@ class Pieces:
                 self._note(f"a row at {row.begin} is longer than a passage, and was cut")
                 whole = Block(kind="paragraph", begin=begin, end=end, text=row.text, links=block.links)
                 for place, piece in enumerate(self._text(whole, left)):
-                    text, count, above = piece.text, piece.count, header
+                    text, count, above, headed = piece.text, piece.count, header, None
                     if header is not None and not number and not place:  # the header is where it stands
-                        text, count, above = f"{header.text}\n{text}", count + header.count, None
-                    yield Piece(text, piece.begin, piece.end, count, piece.before, above, piece.links)
+                        text, count, above, headed = f"{header.text}\n{text}", count + header.count, None, header
+                    yield Piece(text, piece.begin, piece.end, count, piece.before, above, piece.links, headed)
             else:
                 links = self._links(block, begin, end)
                 if number or header is None:
                     yield Piece(row.text, begin, end, size, header=header, links=links)
                 else:  # as it does here, and takes no repeating
-                    yield Piece(f"{header.text}\n{row.text}", begin, end, size + header.count, links=links)
+                    text, count = f"{header.text}\n{row.text}", size + header.count
+                    yield Piece(text, begin, end, count, links=links, headed=header)
             begin = end if number + 1 == len(rows) else rows[number + 1].begin
 
     def _text(self, block: Block, room: int) -> Iterator[Piece]:

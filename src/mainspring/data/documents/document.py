@@ -89,10 +89,10 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was read.
 
     `source` names it in the collection: a path relative to the project's folder, or `TABLE#KEY` of a row. `digest` is
-    the sha256 of the bytes that it was read from. `title` is its own, else the file's name without suffix, else "".
-    `pages` are the places at which pages begin, of a PDF. `metadata` is
-    the file's own (author, date, front matter, the row's other columns); `notes` is what a person should know of how it
-    was read, as a guessed encoding.
+    the sha256 of the bytes that it was read from. `title` is its own, else the file's name without suffix if that has a
+    letter, else "". `pages` are the places at which pages begin, of a PDF. `metadata` is the file's own (author, date,
+    front matter, the row's other columns); `notes` is what a person should know of how it was read, as a guessed
+    encoding.
     """
 
     source: str

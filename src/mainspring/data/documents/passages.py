@@ -7,12 +7,24 @@ import hashlib
 import msgspec
 
 
+class Table(msgspec.Struct, frozen=True, array_like=True):
+    """A table, or a part of one, in the text of a passage: at `[begin, end)` of it, its rows from `rows` on, and before
+    them their header, which stands at `[header[0], header[1])` of the document.
+    """
+
+    begin: int
+    rows: int
+    end: int
+    header: tuple[int, int]
+
+
 class Passage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The text at `[begin, end)` of the document `source`.
 
     `text` is what it says without markup; `path` are the headings above it, the document's title first. Both together
     are `indexed`: what is embedded, and in which words are looked for. `header` is the place of a table's header, where
-    the passage begins in the middle of the table. `page` is counted from 1. `anchor` is that of the nearest heading.
+    the passage begins in the middle of the table; `tables` are those with a header. `page` is counted from 1. `anchor`
+    is that of the nearest heading.
     """
 
     source: str
@@ -24,6 +36,7 @@ class Passage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     page: int | None = None
     header: tuple[int, int] | None = None
     links: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
 
     @property
     def indexed(self) -> str:

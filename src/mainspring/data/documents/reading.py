@@ -62,8 +62,12 @@ def read_file(path: Path, name: str, encoding: str | None = None) -> Document | 
 
 
 def _stem(name: str, suffix: str) -> str:
+    """The file's name without suffix, if it has a letter: a number is no title, and would only be noise in what is
+    embedded.
+    """
     file = name.rpartition("/")[2]
-    return file[: file.lower().rindex(suffix)]
+    stem = file[: file.lower().rindex(suffix)]
+    return stem if any(map(str.isalpha, stem)) else ""
 
 
 def _content(raw: bytes, format_: Format, encoding: str | None) -> tuple[Content, list[str]]:

@@ -18,9 +18,11 @@ import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 from mainspring.data.documents.cutting import Piece, Pieces
 from mainspring.data.documents.document import Block, Document
-from mainspring.data.documents.passages import Passage
+from mainspring.data.documents.passages import Passage, Table
 from mainspring.data.documents.tokens import Tokens
 
 _FINEST_ALONE = 2  # sections of this level, and above it, share a passage with no other
@@ -182,19 +184,37 @@ class _Splitting:
             if not number and section.begin is not None:
                 begin = min(begin, section.begin)
             header = pieces[0].header
-            text = "".join([piece.before + piece.text for piece in pieces[1:]])
+            text, tables = _said(pieces)
             links = dict.fromkeys(link for piece in pieces for link in piece.links)
             yield Passage(
                 source=self._document.source,
                 begin=begin,
                 end=max(piece.end for piece in pieces),
-                text=(f"{header.text}\n" if header else "") + pieces[0].text + text,
+                text=text,
                 path=path,
                 anchor=section.anchor,
                 page=bisect.bisect_right(self._document.pages, begin) or None,
                 header=(header.begin, header.end) if header else None,
                 links=tuple(links),
+                tables=tuple(tables),
             )
+
+
+def _said(pieces: list[Piece]) -> tuple[str, list[Table]]:
+    """The text of a passage, and the tables in it."""
+    text, tables = "", []
+    for number, piece in enumerate(pieces):
+        repeated = None if number else piece.header
+        text += f"{repeated.text}\n" if repeated else piece.before if number else ""
+        header = repeated or piece.headed
+        if header is not None:
+            begin = 0 if repeated else len(text)
+            rows = begin + len(header.text) + 1
+            tables.append(Table(begin, rows, len(text) + len(piece.text), (header.begin, header.end)))
+        elif piece.header is not None and tables and tables[-1].header == (piece.header.begin, piece.header.end):
+            tables[-1] = msgspec.structs.replace(tables[-1], end=len(text) + len(piece.text))
+        text += piece.text
+    return text, tables
 
 
 def _merged(sections: list[_Section]) -> _Section:

@@ -79,6 +79,7 @@ class Answer:
                 supported=round(support.probability, 4),
                 page=passage.passage.page,
                 anchor=passage.passage.anchor,
+                header=window.header,
             )
         )
         return added

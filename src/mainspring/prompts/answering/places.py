@@ -2,26 +2,75 @@
 
 from __future__ import annotations
 
+import re
+from typing import NamedTuple
+
 from mainspring.prompts.answering.sentences import split
 from mainspring.prompts.answering.wording import Token, tokens
 from mainspring.runtimes.index.found import Found
 
 _AHEAD = 60  # tokens of markup that may stand between two words: an address, a directive
+_ADDRESS = re.compile(r"(?<=\])\([^()\s]*\)")  # of a link in Markdown, whose words are not said
 _OPENS = "*_`[(\"'“«"
 _CLOSES = "\"'”’»)]}.!?…。！？*`_:"
 
 
-def sentence_places(found: Found) -> list[tuple[str, int, int]]:
-    """The sentences of a passage, each with its place [begin, end) in the document.
-
-    A table's header, which stands elsewhere in the document, is none of them. Where no word of a sentence is found at
-    the passage's place, its place is that of the passage.
+class Placed(NamedTuple):
+    """A sentence at [begin, end) of its document. With `header` it is a row of a table, which names its columns, and
+    that is where the names stand.
     """
+
+    text: str
+    begin: int
+    end: int
+    header: tuple[int, int] | None = None
+
+
+def sentence_places(found: Found) -> list[Placed]:
+    """The sentences of a passage.
+
+    A table's header is none of them: each of its rows has the names. Where no word of a sentence is found at the
+    passage's place, its place is that of the passage.
+    """
+    places = []
+    for a, b, begin, end in _places(found):
+        table = next((one for one in found.passage.tables if one.begin <= a and b <= one.end), None)
+        said = found.passage.text[a:b]
+        if table is None:
+            places.append(Placed(said, begin, end))
+        elif a >= table.rows and (named := _named(found.passage.text[table.begin : table.rows], said)):
+            places.append(Placed(named, begin, end, table.header))
+        elif a >= table.rows:
+            places.append(Placed(said, begin, end))
+    return places
+
+
+def _named(header: str, row: str) -> str | None:
+    """The cells of a row behind the names of their columns; None where they don't fit together.
+
+    >>> _named("Fare | Bags | Refund", "Basic | 1 |")
+    'Fare: Basic; Bags: 1.'
+    """
+    above, cells = [_cells(line) for line in header.strip().split("\n")], _cells(row)
+    if len(cells) < 2 or any(len(one) != len(cells) for one in above):
+        return None
+    names = [" ".join(dict.fromkeys(filter(None, column))) for column in zip(*above, strict=True)]
+    said = [f"{name}: {cell}" if name else cell for name, cell in zip(names, cells, strict=True) if cell]
+    text = "; ".join(said)
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in f" {row} ".split(" | ")]
+
+
+def _places(found: Found) -> list[tuple[int, int, int, int]]:
+    """The sentences, each at [a, b) of the passage's text, and [begin, end) of the document."""
     text = found.passage.text
     if text == found.quote:
-        return [(text[a:b], found.passage.begin + a, found.passage.begin + b) for a, b in split(text)]
+        return [(a, b, found.passage.begin + a, found.passage.begin + b) for a, b in split(text)]
     written = tokens(text)
-    matched = _aligned(written, tokens(found.quote))
+    matched = _aligned(written, tokens(_ADDRESS.sub(lambda address: " " * len(address[0]), found.quote)))
     places = []
     for a, b in split(text):
         within = [matched[at] for at, token in enumerate(written) if a <= token.begin < b and matched[at] is not None]
@@ -29,7 +78,7 @@ def sentence_places(found: Found) -> list[tuple[str, int, int]]:
             continue
         spans = [place for place in within if place is not None]
         begin, end = _whole(found.quote, spans[0][0], spans[-1][1]) if spans else (0, len(found.quote))
-        places.append((text[a:b], found.passage.begin + begin, found.passage.begin + end))
+        places.append((a, b, found.passage.begin + begin, found.passage.begin + end))
     return places
 
 

@@ -38,12 +38,15 @@ _MARKS = re.compile(MARK)
 
 @dataclass(frozen=True)
 class Window:
-    """One or two sentences of a passage, at [begin, end) of its document."""
+    """One or two sentences of a passage, at [begin, end) of its document; rows of a table with the names that stand at
+    `header`.
+    """
 
     text: str
     begin: int
     end: int
     wording: Wording
+    header: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ class Evidence:
     def __init__(self, passages: Sequence[Found]) -> None:
         self.passages = passages
         self.sentences = [
-            [Window(text, begin, end, read(text)) for text, begin, end in sentence_places(found)] for found in passages
+            [Window(one.text, one.begin, one.end, read(one.text), one.header) for one in sentence_places(found)]
+            for found in passages
         ]
         self._headings = [tuple(content(" ".join((found.title, *found.passage.path)))) for found in passages]
         every = [set(window.wording.content) for windows in self.sentences for window in windows]
@@ -185,7 +189,8 @@ def _windows(sentences: list[Window]) -> Iterator[Window]:
     for one, other in pairwise(sentences):
         if one not in orders and other not in orders:
             text = f"{one.text} {other.text}"
-            yield Window(text, min(one.begin, other.begin), max(one.end, other.end), read(text))
+            place = min(one.begin, other.begin), max(one.end, other.end)
+            yield Window(text, *place, read(text), one.header or other.header)
 
 
 def _logistic(value: float) -> float:

@@ -1,9 +1,9 @@
 """Do the passages that were found hold the answer? A probability from how they were found.
 
-Four numbers tell: how near the nearest is in meaning, how much of the question's words the best by words has, how far
-the first is ahead of those behind it, and whether meaning and words choose the same passage. A logistic rule makes a
-probability of them, fitted (`tasks/answerability.py`) on questions with and without answers. Kamath, Jia and Liang
-(2020, "Selective Question Answering under Domain Shift") do so with the features of a reading model.
+Two numbers tell: how near the nearest is in meaning, and how far the first is ahead of what the question would find
+anyway: the passages from the sixth on, which nobody reads. A logistic rule makes a probability of them, fitted
+(`tasks/answerability.py`) on questions with and without answers. Kamath, Jia and Liang (2020, "Selective Question
+Answering under Domain Shift") do so with the features of a reading model. `benchmarks/answerability.py` judges it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import numpy as np
 
 from mainspring.runtimes.index.found import Found
 
-FEATURES = ("dense", "sparse", "ahead", "agreement")
-LOOKED_AT = 5  # passages
+FEATURES = ("dense", "ahead")
+LOOKED_AT = 20  # passages
+_READ = 5  # of them
 
 
 class Answerability(msgspec.Struct, frozen=True, kw_only=True):
     """The rule: a weight for each of `FEATURES` and a bias, and the probability from which on to answer."""
 
-    weights: tuple[float, float, float, float]
+    weights: tuple[float, float]
     bias: float
     threshold: float
 
@@ -35,11 +36,9 @@ class Answerability(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def features(found: Sequence[Found]) -> np.ndarray:
-    """(4,): those of one question's passages, best first, one at least."""
-    first = found[:LOOKED_AT]
-    dense = np.array([one.dense for one in first])
-    sparse = np.array([one.sparse for one in first])
-    score = np.array([one.score for one in first])
-    ahead = score[0] - score[1:].mean() if len(score) > 1 else 0.0
-    agreement = sparse[dense.argmax()] / sparse.max() if sparse.max() > 0 else 0.0
-    return np.array([dense.max(), sparse.max(), ahead, agreement])
+    """(2,): those of one question's passages, best first, one at least."""
+    read, behind = found[:_READ], found[_READ:LOOKED_AT] or found[-1:]
+    return np.array([
+        max(one.dense for one in read),
+        found[0].score - np.mean([one.score for one in behind]),
+    ])  # fmt: skip

@@ -12,6 +12,7 @@ from mainspring.runtimes.language.backend import Grammar
 from mainspring.runtimes.language.call_reader import CallReader
 from mainspring.runtimes.language.chat_template import ChatTemplate
 from mainspring.runtimes.language.gbnf import either
+from mainspring.runtimes.language.literal import Literal
 from mainspring.runtimes.language.protocol import Capabilities, Generate, JsonSchema, Message, Sampling
 from mainspring.runtimes.language.tokens import Tokenizer
 from mainspring.runtimes.language.tool_calls import Function
@@ -43,6 +44,7 @@ class Preparer:
         self._template = template
         self._capabilities = capabilities
         self._style = tool_calls.style(template.source) if template else "hermes"
+        self._literal = Literal(tokenizer.controls)
 
     def prepare(self, request: Generate) -> Prepared:
         """Understand `request`.
@@ -64,20 +66,21 @@ class Preparer:
         )
 
     def prompt(self, request: Generate) -> list[int]:
-        """The tokens of the prompt."""
+        """The tokens of the prompt. What looks like a control token in a message, or in a tool, is read as text."""
         if request.messages is None:
             return self._plain_prompt(request.prompt)
         if self._template is None:
             raise UnsupportedError("this model has no chat template: send a prompt instead of messages", "messages")
         if not request.messages:
             raise RequestError("there are no messages", "messages")
-        messages = [_with_text(message, f"messages[{place}]") for place, message in enumerate(request.messages)]
-        tools = request.tools if request.tool_choice != "none" else []
+        cut = self._literal.cutter()
+        messages = [cut(_with_text(message, f"messages[{place}]")) for place, message in enumerate(request.messages)]
+        tools = cut(request.tools) if request.tool_choice != "none" else []
         if self._template.knows_tools and tools:
             text = self._template.render(messages, tools=tools)
         else:
             text = self._template.render(tool_calls.told(messages, tools))
-        return self._begun(self._tokenizer.encode(text, special=True))
+        return self._begun([token for part in cut.split(text) for token in self._tokenizer.encode(part, special=True)])
 
     def _plain_prompt(self, prompt: str | list[int] | None) -> list[int]:
         if prompt is None:

@@ -96,7 +96,8 @@ class Citation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     The mark after it in the answer is `[number]`; passages are numbered from 1 as they are first cited. `passage` is
     its id, `source` and `title` are its document's. `quote` is what stands at `place`, [begin, end) of the document's
-    text. `supported` is how likely the quote supports the claim, from 0 to 1.
+    text; where that is a row of a table, `header` is where the names of its columns stand. `supported` is how likely
+    the quote supports the claim, from 0 to 1.
     """
 
     begin: int
@@ -110,6 +111,7 @@ class Citation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     supported: float
     page: int | None = None
     anchor: str | None = None
+    header: tuple[int, int] | None = None
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

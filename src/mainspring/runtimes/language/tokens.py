@@ -184,6 +184,11 @@ class Tokenizer:
         """Whether the token is a mark of the model's own, as <|im_end|> is, and no part of an answer's text."""
         return id_ in self._control
 
+    @property
+    def controls(self) -> list[str]:
+        """The texts of those tokens."""
+        return [self._added[id_].decode() for id_ in sorted(self._control)]
+
     def __len__(self) -> int:
         return self.size
 

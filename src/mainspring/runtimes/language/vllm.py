@@ -28,6 +28,7 @@ from mainspring.processes import ending, in_child
 from mainspring.runtimes.language.protocol import EngineInfo
 from mainspring.runtimes.language.remote import RemoteEngine, RemoteSettings
 
+WEIGHTS = "weights"  # the folder in a version that has the model
 _NAME = "model"  # what the model is called between the two
 _SOCKET = "vllm.sock"
 _POLL_SECONDS = 0.25
@@ -139,12 +140,12 @@ async def start(model: str, settings: VllmSettings) -> VllmEngine:
         MissingExtraError: there is no vLLM.
         RuntimeLoadError: it ends while it loads, or takes too long for it.
     """
-    program = _program()
+    vllm = program()
     folder = Path(tempfile.mkdtemp(prefix="mainspring-vllm-"))  # mode 0700
     try:
         words = command(model, settings, folder / _SOCKET)[1:]
         process = await asyncio.create_subprocess_exec(
-            program,
+            vllm,
             *words,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sys.stderr,
@@ -214,8 +215,12 @@ class VllmEngine(RemoteEngine):
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _program() -> str:
-    """vLLM's program: that of this Python, or else the first on the path."""
+def program() -> str:
+    """vLLM's program: that of this Python, or else the first on the path.
+
+    Raises:
+        MissingExtraError: there is none.
+    """
     found = shutil.which("vllm", path=str(Path(sys.executable).parent)) or shutil.which("vllm")
     if found is None:
         raise MissingExtraError("this needs vLLM, which is not installed: pip install vllm, on a machine with a GPU")

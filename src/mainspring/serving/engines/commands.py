@@ -4,7 +4,7 @@ parameters.engine      files                        what runs
 openvino, llamacpp     model.gguf                   the engine, in the process itself
 onnx                   the encoder's                the encoder, likewise
 remote                 remote.json                  what asks the endpoint
-vllm                   model files, if any          vLLM beside, and what asks it
+vllm                   weights/                     vLLM beside, and what asks it
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from mainspring.registry.versions import Version
 
 GGUF = "model.gguf"
 REMOTE = "remote.json"
+WEIGHTS = "weights"
 
 
 def command(state: Path, model: str, version: str, socket: Path, *, grace_seconds: float) -> list[str]:
@@ -46,7 +47,7 @@ def _arguments(version: Version) -> list[str]:
         case "remote":
             return ["--remote", str(version.file(REMOTE))]
         case "vllm":
-            return ["--vllm", parameters.get("weights") or str(version.folder), *properties]
+            return ["--vllm", str(version.folder / WEIGHTS), *properties]
     raise RegistryError(
         f"the manifest of version {version.name} of {version.manifest.model} names the engine {engine!r}; there are "
         "openvino, llamacpp, onnx, remote and vllm: restore it, or fit the model again"

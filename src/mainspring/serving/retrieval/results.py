@@ -61,7 +61,8 @@ class PassageFound(msgspec.Struct, frozen=True, kw_only=True):
 class CitedPlace(msgspec.Struct, frozen=True, kw_only=True):
     """What the answer says at `[begin, end)` of its text, and the `quote` that says so: it stands at `place`, [begin,
     end) of the text of `document`. `number` is that of the mark in the answer; `passage` the id of the passage it is
-    of, whose `path`, `page` and `anchor` are as those of a passage. `supported` is how likely the quote supports it.
+    of, whose `path`, `page` and `anchor` are as those of a passage. Where the quote is a row of a table, `header` is
+    the place of the names of its columns. `supported` is how likely the quote supports it.
     """
 
     begin: int
@@ -75,6 +76,7 @@ class CitedPlace(msgspec.Struct, frozen=True, kw_only=True):
     quote: str
     page: int | None
     anchor: str | None
+    header: tuple[int, int] | None
     supported: float
 
     @classmethod
@@ -92,6 +94,7 @@ class CitedPlace(msgspec.Struct, frozen=True, kw_only=True):
             quote=citation.quote,
             page=citation.page,
             anchor=citation.anchor,
+            header=citation.header,
             supported=citation.supported,
         )
 
