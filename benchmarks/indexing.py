@@ -1,6 +1,6 @@
 """From files to a searchable index: Mainspring beside LangChain, LlamaIndex and txtai, with the same weights.
 
-    python benchmarks/indexing.py DOCS [--files 25] [--rounds 3] [--out FILE]
+    python benchmarks/indexing.py DOCS [--files 25] [--rounds 3] [--peers NAMES] [--no-files] [--sizes N,N,...]
 
 DOCS is the folder `_sources` of Debian's python3.11-doc: 497 files of reStructuredText. Of them a sample is taken, by
 their digests. Each peer runs in a process and an environment of its own, with the same all-MiniLM-L6-v2, on the same
@@ -9,6 +9,11 @@ cores; rounds go through all in turn. Their weights are loaded and warm when the
 passages   the peers get our passages, and read and split nothing: the same work for the encoder
 files      the peers split the files as their guides show; how many of their chunks are longer than what the encoder
            takes, and silently cut, is counted
+
+With `--sizes`, Mainspring alone indexes as many files, and indexes again when one in a hundred has changed: how long
+that takes, and the most memory (all of it, and without files that are mapped). Beyond the 497 files there are, they are
+taken again with a line added that tells them apart, and what was embedded for the size before is known. Such a size
+tells of memory alone.
 
 Beside the seconds that pass, those of the processor are counted: on a machine that others share, only they compare.
 """
@@ -61,7 +66,7 @@ def measured(*command: str | Path) -> dict[str, Any]:
     environment |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "true"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))} failed:\n{done.stderr[-3000:]}")
+        raise SystemExit(f"{' '.join(map(str, command))} failed with {done.returncode}:\n{done.stderr[-3000:]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -74,9 +79,12 @@ def project_of(docs: Path, files: int, name: str) -> Path:
     every = sorted(
         docs.rglob("*.rst.txt"), key=lambda path: hashlib.sha256(str(path.relative_to(docs)).encode()).digest()
     )
-    for path in every[:files]:
-        target = "_".join(path.relative_to(docs).parts).removesuffix(".txt")
-        shutil.copyfile(path, folder / "docs" / target)
+    for number in range(files):
+        turn, at = divmod(number, len(every))
+        target = folder / "docs" / f"{turn}_{'_'.join(every[at].relative_to(docs).parts)}".removesuffix(".txt")
+        shutil.copyfile(every[at], target)
+        if turn:
+            append(target, f"This is copy {turn} of it.")
     (folder / "mainspring.toml").write_text(
         '[project]\nname = "indexing"\n\n[models.docs]\ntask = "retrieval"\ndata = "docs/*.rst"\n'
     )
@@ -90,9 +98,13 @@ def change(folder: Path) -> int:
     paths = sorted((folder / "docs").iterdir())
     chosen = paths[:: max(1, min(_ONE_PERCENT, len(paths)))]
     for path in chosen:
-        with path.open("a") as file:
-            file.write(f"\n\nThis was added later, and says {os.urandom(4).hex()}.\n")
+        append(path, f"This was added later, and says {os.urandom(4).hex()}.")
     return len(chosen)
+
+
+def append(path: Path, paragraph: str) -> None:
+    with path.open("a") as file:
+        file.write(f"\n\n{paragraph}\n")
 
 
 def main() -> None:
@@ -101,7 +113,8 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=25)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", default=",".join(PEERS))
-    parser.add_argument("--large", type=int, help="measure our own path on this many files, too")
+    parser.add_argument("--no-files", action="store_true", help="the peers get our passages alone")
+    parser.add_argument("--sizes", type=lambda text: [int(size) for size in text.split(",")], default=[])
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     peers = [peer for peer in options.peers.split(",") if peer]
@@ -121,7 +134,7 @@ def main() -> None:
         index.close()
         for peer in peers:
             for way, what in (("passages", passages), ("files", folder / "docs")):
-                if way == "files" and number:
+                if way == "files" and (number or options.no_files):
                     continue
                 found = measured(pythons[peer], HERE / "indexing/peer.py", peer, what, str(model))
                 say(f"{peer}, {way}: {json.dumps(found)}")
@@ -130,40 +143,62 @@ def main() -> None:
         again = measured(*ours, "again") | {"changed": changed}
         rounds.setdefault("again", []).append(again)
         say(f"mainspring {json.dumps(first)}\nagain {json.dumps(again)}")
-    if options.large:
-        large = project_of(options.docs, options.large, "large")
-        worker = (sys.executable, HERE / "indexing/ours.py", large)
-        rounds["mainspring, large"] = [measured(*worker, "first")]
-        changed = change(large)
-        rounds["again, large"] = [measured(*worker, "again") | {"changed": changed}]
-    told = table(rounds)
-    print(told)
-    if options.out:
-        options.out.write_text(json.dumps(rounds, indent=1))
+        keep(rounds, options.out)
+    for size in sorted(options.sizes):
+        sized = project_of(options.docs, size, "sized")
+        worker = (sys.executable, HERE / "indexing/ours.py", sized)
+        copied = size > len(list(options.docs.rglob("*.rst.txt")))
+        rounds[f"{size} files"] = [measured(*worker, "known" if copied else "first")]
+        changed = change(sized)
+        rounds[f"{size} files, again"] = [measured(*worker, "again") | {"changed": changed}]
+        say(json.dumps([rounds[f"{size} files"], rounds[f"{size} files, again"]]))
+        keep(rounds, options.out)
+    print(table(rounds))
+
+
+def keep(rounds: dict[str, list[dict[str, Any]]], path: Path | None) -> None:
+    """Write what is known so far, for a run that is ended early."""
+    if path is not None:
+        path.write_text(json.dumps(rounds, indent=1))
 
 
 def table(rounds: dict[str, list[dict[str, Any]]]) -> str:
-    """Medians over the rounds; ratios are medians of each round's own."""
+    """Medians over the rounds; how many times ours are as fast is the median of each round's own ratio."""
     lines = [
-        "| | passages | passages/s | passages per processor second | ratio | peak MiB | cut |",
-        "| --- |" + " --- |" * 6,
+        "| | passages | seconds | passages/s | of processor time | ours is faster | peak MiB | cut |",
+        "| --- |" + " ---: |" * 7,
     ]
-    ours = rounds["mainspring"]
+    ours = rounds.get("mainspring", [])
     for name, found in rounds.items():
-        rate, processor = (statistics.median(one["passages"] / one[key] for one in found) for key in ("seconds", "cpu"))
-        ratios = [
-            (mine["passages"] / mine["cpu"]) / (one["passages"] / one["cpu"])
-            for mine, one in zip(ours, found, strict=False)
-        ]
-        ratio = f"{statistics.median(ratios):.2f}" if name.endswith("passages") or name == "bare encoder" else ""
-        cut = f"{found[0]['cut']} ({found[0]['lost']:.0%} of all tokens)" if "cut" in found[0] else ""
-        peak = f"{statistics.median(one['peak'] for one in found):.0f}" if "peak" in found[0] else ""
-        lines.append(f"| {name} | {found[0]['passages']} | {rate:.1f} | {processor:.1f} | {ratio} | {peak} | {cut} |")
-    for first, again in (("mainspring", "again"), ("mainspring, large", "again, large")):
-        if first in rounds:
-            parts = [b["seconds"] / a["seconds"] for a, b in zip(rounds[first], rounds[again], strict=True)]
+        first = found[0]
+        seconds = statistics.median(one["seconds"] for one in found)
+        rates = ["", ""]
+        if not name.endswith("again"):
+            rates = [f"{statistics.median(rate(one, key) for one in found):.1f}" for key in ("seconds", "cpu")]
+        ratio = ""
+        if ours and (name.endswith("passages") or name == "bare encoder"):
+            pairs = list(zip(ours, found, strict=True))
+            times = (
+                statistics.median(rate(mine, key) / rate(one, key) for mine, one in pairs) for key in ("seconds", "cpu")
+            )
+            ratio = " · ".join(f"{each:.2f}" for each in times)
+        cut = f"{first['cut']} ({first['lost']:.0%} of all tokens)" if "cut" in first else ""
+        peak = " · ".join(
+            f"{statistics.median(one[key] for one in found):.0f}" for key in ("peak", "own") if key in first
+        )
+        cells = (name, first["passages"], f"{seconds:.2f}", *rates, ratio, peak, cut)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    for again in rounds:
+        first_time = "mainspring" if again == "again" else again.removesuffix(", again")
+        if again != first_time:
+            parts = [b["seconds"] / a["seconds"] for a, b in zip(rounds[first_time], rounds[again], strict=True)]
             lines.append(f"\n{again}: {statistics.median(parts):.2%} of the first time")
     return "\n".join(lines)
+
+
+def rate(told: dict[str, Any], key: str) -> float:
+    """Passages per second, that passed (`seconds`) or of the processor (`cpu`)."""
+    return told["passages"] / told[key]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Mainspring indexes a folder, and says in JSON how long that took: ours.py PROJECT (first | again | bare)
+"""Mainspring indexes a folder, and says in JSON how long that took: ours.py PROJECT (first | known | again | bare)
 
 first   all of it, with no embedding known
-again   once more, from the index of `first`, whatever has changed in the folder since
+known   all of it, with the embeddings that are known
+again   once more, from the index of the last time, whatever has changed in the folder since
 bare    the passages of the last index, already as tokens, through the encoder alone: what indexing cannot surpass
 """
 
@@ -9,9 +10,9 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import sys
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -39,6 +40,7 @@ def main(folder: Path, what: str) -> None:
         cache.collect([])
     new = folder / "new"
     shutil.rmtree(new, ignore_errors=True)
+    watch = _Watch()
     begun, cpu = time.perf_counter(), _cpu()
     made = indexing.index(
         collect(project, MODEL), new, prepared, cache, language="english", store=StoreSettings(),
@@ -48,11 +50,13 @@ def main(folder: Path, what: str) -> None:
     shutil.rmtree(folder / "index", ignore_errors=True)
     new.rename(folder / "index")
     told = {name: value for name, value in asdict(made).items() if isinstance(value, int)} | {
+        "tried": [str(one) for one in made.tried],
         "seconds": took,
         "cpu": cpu,
         "stages": made.seconds,
         "unread": [one.source for one in made.unread],
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak": _status("VmHWM"),
+        "own": watch.end(),
     }
     print(json.dumps(told))
 
@@ -71,6 +75,31 @@ def _bare(folder: Path, prepared: embedder.PreparedEmbedder) -> dict[str, float]
 def _cpu() -> float:
     """Seconds of processor, of this process and of those that it has ended (readers run in one of their own)."""
     return sum(os.times()[:4])
+
+
+class _Watch(threading.Thread):
+    """The most memory that is the process's own, in MiB: files that are mapped are not among it."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._most = 0.0
+        self._over = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self._over.wait(0.05):
+            self._most = max(self._most, _status("RssAnon"))
+
+    def end(self) -> float:
+        self._over.set()
+        self.join()
+        return self._most
+
+
+def _status(name: str) -> float:
+    """A figure of the kernel's in MiB. (`getrusage` starts with what the process had that began this one.)"""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"{name}:")[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":

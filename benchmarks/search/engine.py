@@ -66,7 +66,7 @@ def mainspring(collection: MadeUp, work: Path) -> dict[str, Search]:
     from mainspring.runtimes.index.stores.store import Entry, Query, Sparse
 
     store = LocalStore(work)
-    if not (work / "store_rows.safetensors").exists():
+    if not (work / "done").exists():
         store.create(WIDTH)
         for begin, some in words(collection):
             vectors = np.array(collection.vectors[begin : begin + _PART])
@@ -77,6 +77,7 @@ def mainspring(collection: MadeUp, work: Path) -> dict[str, Search]:
                 ]
             )
         store.publish()
+        (work / "done").touch()
     questions, terms = collection.questions, asked(collection)
     rows = {hashlib.sha256(b"%d" % at).hexdigest(): at for at in range(collection.count)}
 

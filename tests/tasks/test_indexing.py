@@ -19,11 +19,13 @@ from mainspring.errors import ContextError, DataError, EngineGoneError
 from mainspring.registry.vector_cache import VectorCache, digests
 from mainspring.runtimes.index.index import Index
 from mainspring.runtimes.index.stores.settings import StoreSettings
+from mainspring.runtimes.language.bulk_encoding import BulkEncoder, BulkSettings
 from mainspring.runtimes.language.protocol import Engine
 from mainspring.spec import Project
-from mainspring.tasks import embedder, indexing
+from mainspring.tasks import embedder, fastest_encoder, indexing
 from mainspring.tasks.embedder import PreparedEmbedder
 from mainspring.tasks.embedding_passages import PassageEmbedder
+from mainspring.tasks.fastest_encoder import FastestEncoder, ways
 from mainspring.tasks.indexing import Indexed
 
 _SIGNS = "abcdefghijklmnopqrstuvwxyz0123456789.,:>()"
@@ -181,6 +183,51 @@ def test_another_way_to_split_takes_nothing_over(run: Callable[..., Indexed]) ->
     run(notes(3), "one")
     assert run(notes(3), "two", previous="one", tokens=64).taken_over == 0
     assert run(notes(3), "three", previous="two", tokens=64).taken_over == 3
+
+
+def test_many_texts_are_computed_while_the_fastest_way_is_sought(
+    prepared: PreparedEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(0)
+    texts = [draw.integers(4, 40, draw.integers(3, 60)).astype(np.int32) for _ in range(700)]
+    usual, *others = ways(2)
+    alone = BulkEncoder(prepared.folder, usual).vectors(texts)
+    few = FastestEncoder(prepared.folder)
+    np.testing.assert_allclose(few.vectors(texts), alone, atol=1e-6)
+    assert not few.tried
+    monkeypatch.setattr(fastest_encoder, "FEWEST", 700)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    many = FastestEncoder(prepared.folder)
+    # Of one text's two vectors in 8 bits of mantissa, and in none less.
+    assert (many.vectors(texts) * alone).sum(1).min() > 0.999
+    assert {one.settings for one in many.tried} == {usual, *others}
+    chosen, *rest = many.tried
+    assert chosen.settings == usual or chosen.rate > max(one.rate for one in rest)
+    tried = list(many.tried)
+    many.vectors(texts)
+    assert many.tried == tried
+
+
+def test_the_usual_way_is_left_for_a_clear_gain_alone(
+    prepared: PreparedEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fastest_encoder, "FEWEST", 400)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    texts = [np.array([2, 5 + n % 9, 3], np.int32) for n in range(600)]
+    for clearly in (1e9, 1e-9):
+        monkeypatch.setattr(fastest_encoder, "_CLEARLY", clearly)
+        encoder = FastestEncoder(prepared.folder)
+        encoder.vectors(texts)
+        chosen = encoder.tried[0]
+        assert chosen.settings == ways(2)[0] if clearly > 1 else chosen.rate == max(one.rate for one in encoder.tried)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 4, 64])
+def test_ways_are_different_and_use_no_more_than_the_cores(cores: int) -> None:
+    found = ways(cores)
+    assert found[0] == BulkSettings(streams=cores)
+    assert len(set(found)) == len(found)
+    assert all(1 <= way.streams <= cores for way in found)
 
 
 def test_what_a_killed_fit_has_embedded_is_not_embedded_again(

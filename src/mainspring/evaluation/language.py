@@ -56,7 +56,6 @@ LIMITS = {
     "mean_divergence": Limit("mean divergence", "at most", 0.003),
     "tail_divergence": Limit("99th percentile of divergence", "at most", 0.02),
 }
-LEAST_COSINE = Limit("least cosine", "at least", 0.999)  # of an embedding model's vectors and 32-bit ones
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from mainspring.errors import RegistryError
-from mainspring.evaluation.language import LEAST_COSINE, LIMITS, Figure, Limit
+from mainspring.evaluation.language import LIMITS, Figure, Limit
+from mainspring.evaluation.vector_parity import LEAST_COSINE, LEAST_SAME
 from mainspring.lifecycle.assistant_report import AssistantReport
 from mainspring.lifecycle.wording import count, measured
 from mainspring.registry.versions import REPORT, Manifest, Version
@@ -95,7 +96,7 @@ def why(manifest: Manifest, report: LanguageReport) -> str:
     if manifest.task == "embedding":
         return (
             f"Its vectors were compared with those of 32-bit arithmetic on {len(report.cosines)} texts; the least "
-            f"cosine has to be {LEAST_COSINE}."
+            f"cosine has to be {LEAST_COSINE}, and what is the same among a text's ten nearest {LEAST_SAME} on average."
         )
     if engine == "vllm":
         return "Nothing was measured: vLLM computes as it is told, and tells too little to be compared."

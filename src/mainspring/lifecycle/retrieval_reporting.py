@@ -41,7 +41,7 @@ def report_of(
         reused=indexed.reused,
         unread=[UnreadLine(one.source, one.reason) for one in indexed.unread],
         notes=[*(f"{source}: {note}" for source, told in indexed.notes.items() for note in told), *notes],
-        settings=_settings(settings),
+        settings=_settings(settings) | _encoding(indexed),
         tuned=[_line(way, way is choice.way) for way in choice.tried] if choice else [],
         selection=choice.reason if choice else None,
         judged=[_line(way, way is chosen) for way in ways],
@@ -82,3 +82,11 @@ def _settings(settings: IndexSettings) -> dict[str, Any]:
         "reranking": settings.rerank,
         "store": settings.store.kind,
     }
+
+
+def _encoding(indexed: Indexed) -> dict[str, Any]:
+    """In which way passages were computed, where several were tried."""
+    if not indexed.tried:
+        return {}
+    chosen, *others = map(str, indexed.tried)
+    return {"embedding": f"{chosen} (also tried: {'; '.join(others)})"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from functools import partial
 
@@ -13,8 +12,8 @@ from mainspring.data.documents.tokens import TokenizerTokens, Tokens
 from mainspring.errors import ContextError
 from mainspring.prompts.patience import patiently
 from mainspring.registry.vector_cache import VectorCache, digests
-from mainspring.runtimes.language.bulk_encoding import BulkEncoder, BulkSettings
 from mainspring.tasks.embedder import PreparedEmbedder
+from mainspring.tasks.fastest_encoder import FastestEncoder, Tried
 
 _ASKED_AT_ONCE, _REQUESTS = 64, 4  # texts in a request to an endpoint, and requests at a time
 
@@ -32,9 +31,14 @@ class PassageEmbedder:
         self._prepared = prepared
         self._tokens = tokens
         self._cache = cache
-        self._encoder: BulkEncoder | None = None
+        self._encoder: FastestEncoder | None = None
         self.embedded = 0
         self.reused = 0
+
+    @property
+    def tried(self) -> list[Tried]:
+        """The ways to compute that were tried, the chosen one first; none where there were few texts."""
+        return self._encoder.tried if self._encoder is not None else []
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """(n, width) float16, of length 1. What is computed is in the cache when this returns.
@@ -68,8 +72,7 @@ class PassageEmbedder:
                 f"a passage has {longest} tokens, and the embedder takes {self._prepared.identity.context}: split it"
             )
         if self._encoder is None:
-            settings = BulkSettings(streams=os.cpu_count() or 1)
-            self._encoder = BulkEncoder(self._prepared.folder, settings)
+            self._encoder = FastestEncoder(self._prepared.folder)
         return self._encoder.vectors(ids)
 
     async def _asked(self, texts: list[str]) -> np.ndarray:

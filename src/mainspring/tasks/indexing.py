@@ -36,6 +36,7 @@ from mainspring.runtimes.index.texts import IndexedDocument, Texts
 from mainspring.runtimes.index.writing import IndexWriter
 from mainspring.tasks.embedder import PreparedEmbedder
 from mainspring.tasks.embedding_passages import PassageEmbedder
+from mainspring.tasks.fastest_encoder import Tried
 
 WAY = "way.json"  # beside an index: how its documents were read and split
 _PART = 2048  # passages whose vectors are computed together
@@ -49,7 +50,7 @@ class Indexed:
 
     `taken_over` of the `documents` are from the index before. `embedded` passages were computed, and `reused` were in
     the cache. `unread` are sources of which nothing was taken, and why; `notes` is what a person should know of others,
-    by source. `seconds` are those of each stage.
+    by source. `seconds` are those of each stage. `tried` are ways to compute vectors, the chosen one first.
     """
 
     settings: IndexSettings
@@ -61,6 +62,7 @@ class Indexed:
     unread: list[Unread]
     notes: dict[str, list[str]]
     seconds: dict[str, float]
+    tried: list[Tried]
 
 
 def index(
@@ -122,6 +124,7 @@ def index(
         unread=work.unread,
         notes=work.notes,
         seconds=dict(work.seconds),
+        tried=work.embedder.tried,
     )
 
 

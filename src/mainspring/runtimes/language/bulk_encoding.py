@@ -18,20 +18,18 @@ from mainspring.errors import EngineGoneError, MissingExtraError, RuntimeLoadErr
 from mainspring.runtimes.language.encoders import INPUTS, OUTPUT, load_encoder
 from mainspring.runtimes.language.pooling import read_pooling
 
+_GRAPH = "model.onnx"
 _BATCH = 1024  # tokens, padding among them
 
 
 class BulkSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How it is computed.
+    """How it is computed: `streams` batches at a time, which share the cores. `exact` is float32 throughout."""
 
-    `streams` batches at a time, on `threads` threads in all (None: the processor's cores). `exact` is float32
-    throughout. `graph` is the file in the folder.
-    """
-
-    streams: int = 1
-    threads: int | None = None
+    streams: int
     exact: bool = False
-    graph: str = "model.onnx"
+
+    def __str__(self) -> str:
+        return f"{self.streams} at a time, in {'float32' if self.exact else 'what the processor is fastest in'}"
 
 
 class BulkEncoder:
@@ -43,12 +41,16 @@ class BulkEncoder:
 
     def __init__(self, folder: Path, settings: BulkSettings) -> None:
         self._pooling = read_pooling(folder)
-        graph = folder / settings.graph
         self._queue: Any = None
         try:
-            self._queue = _queue(graph, settings)
+            self._queue = _queue(folder / _GRAPH, settings)
         except MissingExtraError:
-            _, self._encoder = load_encoder(graph, exact=settings.exact, threads=settings.threads)
+            _, self._encoder = load_encoder(folder / _GRAPH, exact=settings.exact, threads=None)
+
+    @property
+    def has_ways(self) -> bool:
+        """Whether the settings change anything: ONNX Runtime computes in one way."""
+        return self._queue is not None
 
     def vectors(self, texts: Sequence[np.ndarray]) -> np.ndarray:
         """The vectors of texts, (n, width) float32, of length 1; each text is given as its tokens, (t,) int32.
@@ -88,7 +90,7 @@ def _queue(graph: Path, settings: BulkSettings) -> Any:
     openvino = require("openvino", "language")
     properties: dict[str, Any] = {
         "NUM_STREAMS": settings.streams,
-        "INFERENCE_NUM_THREADS": settings.threads or os.cpu_count() or 1,
+        "INFERENCE_NUM_THREADS": os.cpu_count() or 1,
     }
     if settings.exact:
         properties["INFERENCE_PRECISION_HINT"] = "f32"
