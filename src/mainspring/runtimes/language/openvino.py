@@ -40,9 +40,10 @@ log = logging.getLogger("mainspring.engine")
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 _BLOCK = 32  # tokens
-# OpenVINO's own choice quantises activations, and keeps the cache in 8 bits.
+# OpenVINO's own choice quantises activations, and keeps the cache in 8 bits. Of keys it has one scale for a channel of
+# several tokens, so that what prompt lookup guessed, and took back, rounds the tokens beside it: each token its own.
 PROPERTIES: dict[Precision, dict[str, Any]] = {
-    "8-bit": {},
+    "8-bit": {"KEY_CACHE_QUANT_MODE": "BY_TOKEN"},
     "16-bit": {
         "INFERENCE_PRECISION_HINT": "bf16",
         "KV_CACHE_PRECISION": "bf16",
