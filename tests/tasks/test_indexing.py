@@ -19,6 +19,7 @@ from mainspring.errors import ContextError, DataError, EngineGoneError
 from mainspring.registry.vector_cache import VectorCache, digests
 from mainspring.runtimes.index.index import Index
 from mainspring.runtimes.index.stores.settings import StoreSettings
+from mainspring.runtimes.index.writing import IndexWriter
 from mainspring.runtimes.language.bulk_encoding import BulkEncoder, BulkSettings
 from mainspring.runtimes.language.protocol import Engine
 from mainspring.spec import Project
@@ -177,6 +178,34 @@ def test_an_index_is_made_and_only_what_changed_is_read_again(run: Callable[...,
     assert all(one.quote(passage) == other.quote(passage) for passage in passages)
     one.close()
     other.close()
+
+
+def test_what_is_taken_over_does_not_wait_for_the_end(
+    run: Callable[..., Indexed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(notes(12), "one")
+    changed = notes(13)
+    changed[5].text += "\n\nand more."
+    run(changed, "two", previous="one")
+    added: list[str] = []
+    before_the_last: list[str] = []
+
+    def read_last() -> Document | Unread:
+        before_the_last.extend(added)
+        return Note.read(changed[12])
+
+    def add(writer: IndexWriter, document: Document, *rest: object) -> None:
+        added.append(document.source)
+        really_add(writer, document, *rest)
+
+    really_add: Callable[..., None] = IndexWriter.add
+    monkeypatch.setattr(IndexWriter, "add", add)
+    monkeypatch.setattr(indexing, "_HELD", 8)
+    changed[12].read = read_last  # type: ignore[method-assign]
+    assert run(changed, "three", previous="one").taken_over == 11
+    assert len(before_the_last) > 8
+    for name in ("passages.jsonl", "texts.utf8", "vectors.safetensors"):
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "three" / name).read_bytes()
 
 
 def test_another_way_to_split_takes_nothing_over(run: Callable[..., Indexed]) -> None:

@@ -40,6 +40,7 @@ from mainspring.tasks.fastest_encoder import Tried
 
 WAY = "way.json"  # beside an index: how its documents were read and split
 _PART = 2048  # passages whose vectors are computed together
+_HELD = 8 * _PART  # passages that wait for those between them, most of which are known
 
 Say = Callable[[str], None]
 
@@ -195,6 +196,7 @@ class _Indexing:
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _part: list[tuple[Document, list[Passage], np.ndarray | None]] = field(default_factory=list)
     _waiting: int = 0
+    _held: int = 0
 
     def take(self, source: Source) -> None:
         """Take one source, and embed when a part is full."""
@@ -203,7 +205,7 @@ class _Indexing:
             known = self.before.get(source) if self.before is not None and source.unread is None else None
         if known is not None:
             self.taken_over += 1
-            document = known[0]
+            document, passages, _ = known
             self._part.append(known)
         else:
             with self.timed("read"):
@@ -221,10 +223,11 @@ class _Indexing:
                 return
             self._part.append((document, passages, None))
             self._waiting += len(passages)
+        self._held += len(passages)
         if document.notes:
             self.notes[document.source] = [*document.notes, *self.notes.get(document.source, [])]
         self.documents += 1
-        if self._waiting >= _PART:
+        if self._waiting >= _PART or self._held >= _HELD:
             self.end()
 
     def end(self) -> None:
@@ -239,7 +242,7 @@ class _Indexing:
             for document, passages, known in self._part:
                 self.writer.add(document, passages, known if known is not None else next(vectors))
                 self.passages += len(passages)
-        self._part, self._waiting = [], 0
+        self._part, self._waiting, self._held = [], 0, 0
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
