@@ -118,7 +118,7 @@ def build_generator(spec: LanguageSpec, weights: Weights, staged: Path, *, say: 
         metric="agreement",
         metrics={name: asdict(getattr(found, name)) for name in LIMITS},
         parity={"way": str(way), **found.as_dict()},
-        evidence=f"served with {way}" + "".join(f"; {_in_words(rung)}" for rung in rungs),
+        evidence="; ".join([*map(_in_words, rungs), *([] if passed else [f"served with {way}"])]),
         golden=golden,
         report=_told(weights, header, staged)
         | {"context": context, "ways": [asdict(rung.way) | rung.parity.as_dict() for rung in rungs]},
