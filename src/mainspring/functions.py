@@ -6,6 +6,7 @@ import difflib
 import importlib
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from mainspring.errors import DataError, SpecError
 
+_importing = threading.RLock()  # the path of a process is one, and versions are loaded side by side
 _NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -31,7 +33,7 @@ def call(name: str, folder: Path, mistake: Callable[[str], SpecError]) -> Any:
         DataError: it raised, or its module did.
     """
     module_name, function_name = name.split(":")
-    with _modules_of(folder):
+    with _importing, _modules_of(folder):
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:

@@ -60,6 +60,15 @@ def test_a_row_says_what_its_header_names():
     assert not says(row, "Fare: Basic; Bag: 9 kg; Refund: no.", "| Fare | Bag | Refund |")
 
 
+def test_the_names_of_columns_say_nothing_of_a_row():
+    header, row = "Fare | Checked bags included | Refund before departure | Change fee", "Flex | one | yes | none"
+    claim = "Fare: Flex; Checked bags included: one; Refund before departure: yes; Change fee: none."
+    assert says(row, claim, header)
+    assert not says(row, claim.replace("Flex", "Basic").replace("yes", "no"), header)
+    assert not says(row, claim.replace("one", "three").replace("yes", "no"), header)
+    assert not says(row, "Checked bags included, refund before departure, no change fee.", header)
+
+
 def test_abstention_is_a_ranking_and_a_decision():
     found = score_abstention(np.array([0.9, 0.8, 0.4, 0.6, 0.1]), np.array([1, 1, 1, 0, 0], bool), 0.5)
     assert found.roc_auc.value == pytest.approx(5 / 6)

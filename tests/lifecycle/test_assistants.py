@@ -99,6 +99,35 @@ def test_a_version_that_cites_the_right_place_more_often_is_promoted(project):
     assert (told["verdict"]["against"], told["metrics"]["answered"]["value"]) == ("version 2", 1)
     few = evaluated(project, "--version", "1", "--questions", "9")
     assert (few["assistant"]["asked"], few["verdict"]["decision"]) == (9, "insufficient evidence")
+    one = evaluated(project, "--version", "1", "--questions", "1")
+    assert "cannot be compared" in one["verdict"]["reason"]
+
+
+def test_a_judge_that_is_none_is_told_before_anything_is_asked(project):
+    said = []
+    with pytest.raises(SpecError, match="handbook"):
+        evaluate(project, "desk", judge="handbook", say=said.append)
+    assert not said
+
+
+def test_a_champion_that_answers_from_elsewhere_is_not_compared(tmp_path):
+    (tmp_path / "handbook").mkdir()
+    for name, text in DOCUMENTS.items():
+        (tmp_path / name).write_text(text)
+    rows = [{"question": f"alpha{n}?", "source": f"handbook/fees.md#fee-{n}"} for n in ITEMS]
+    (tmp_path / "questions.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    project = declare(tmp_path, "")
+    handbooks.publish_handbook(project, DOCUMENTS)
+    without = (tmp_path / "mainspring.toml").read_text().replace('knowledge = "handbook"\nanswers = "quoted"\n', "")
+    (tmp_path / "mainspring.toml").write_text(without)
+    [first] = fit(spec.load(tmp_path), ["desk"])
+    assert first.outcome == "promoted", first.message
+    [later] = fit(declare(tmp_path, ""), ["desk"])
+    assert later.verdict["decision"] == "insufficient evidence"
+    assert "version 1, cannot be compared: it does not answer from handbook" in later.message
+    assert (
+        "Its answers were not judged: it does not answer from handbook" in evaluated(project, "--version", "1")["why"]
+    )
 
 
 def test_the_metric_is_the_specs(project):

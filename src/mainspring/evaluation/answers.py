@@ -15,7 +15,7 @@ import numpy as np
 
 from mainspring.evaluation.intervals import Estimate, estimate
 from mainspring.evaluation.metrics import Predictions
-from mainspring.evaluation.scores import mean_score
+from mainspring.evaluation.scores import mean_of_groups, mean_score
 from mainspring.prompts.answering.sentences import MARK
 from mainspring.prompts.metrics import METRICS
 
@@ -36,9 +36,12 @@ class Abstention:
     kept_silent: Estimate
 
 
-def score_abstention(probabilities: np.ndarray, holds: np.ndarray, threshold: float) -> Abstention:
+def score_abstention(
+    probabilities: np.ndarray, holds: np.ndarray, threshold: float, clusters: np.ndarray | None = None
+) -> Abstention:
     """Of n questions, `probabilities` (n,) that their answer is there and whether it is, `holds` (n,) bool.
 
+    `clusters`, (n,) codes, are of questions that are not independent of each other; all are, where None.
     `answered_right` is None where nothing is answered.
 
     Raises:
@@ -48,11 +51,16 @@ def score_abstention(probabilities: np.ndarray, holds: np.ndarray, threshold: fl
     scores = np.asarray(probabilities, np.float64)
     answered = scores >= threshold
     ranked = Predictions(answered.astype(np.int64), np.column_stack([1 - scores, scores]))
+    groups = np.arange(len(truth)) if clusters is None else clusters
+
+    def share(right: np.ndarray, of: np.ndarray) -> Estimate:
+        return mean_of_groups(right[of].astype(np.float64), groups[of])
+
     return Abstention(
-        roc_auc=estimate("roc_auc", truth.astype(np.int64), ranked),
-        answered_right=mean_score(truth[answered].astype(np.float64)) if answered.any() else None,
-        answered=mean_score(answered[truth].astype(np.float64)),
-        kept_silent=mean_score((~answered[~truth]).astype(np.float64)),
+        roc_auc=estimate("roc_auc", truth.astype(np.int64), ranked, clusters=clusters),
+        answered_right=share(truth, answered) if answered.any() else None,
+        answered=share(answered, truth),
+        kept_silent=share(~answered, ~truth),
     )
 
 

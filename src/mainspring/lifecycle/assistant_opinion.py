@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mainspring.errors import SpecError
 from mainspring.evaluation.assistants import Replies
 from mainspring.evaluation.judge import judge
 from mainspring.evaluation.scores import mean_score
@@ -13,14 +14,22 @@ from mainspring.lifecycle.engines import engine_of
 from mainspring.spec import Project
 
 
+def check_judge(project: Project, model: str) -> None:
+    """Raises:
+    SpecError: it is no chat model of the project.
+    RegistryError: it has no champion.
+    """
+    if project.language(model).task != "chat":
+        raise SpecError(f"{model} cannot judge: expected a chat model")
+    champion_of(project, model)
+
+
 async def opinion(project: Project, model: str, replies: Replies) -> Opinion:
     """That of the champion of the chat model called `model`, of those of `replies` that are answers.
 
     Raises:
-        SpecError: it is no language model.
         RegistryError: it has no champion.
     """
-    project.language(model)
     given = [(one, one.answer) for one in replies.replies if one.answer is not None]
     asked = [(one.question.text, answer.text, [each.quote for each in answer.citations]) for one, answer in given]
     engine = await engine_of(project.state, version := champion_of(project, model))

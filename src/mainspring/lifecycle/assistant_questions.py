@@ -69,7 +69,7 @@ class AssistantQuestions:
         Raises:
             EngineGoneError, StoreError: it cannot be asked.
         """
-        assert assistant is not None
+        assert assistant is not None  # it answers from `collection`: see `language_verdict`
         assert assistant.index is not None
         index, asking = assistant.index, assistant.engine()
         gate, done = asyncio.Semaphore(_AT_ONCE), 0
@@ -122,11 +122,12 @@ def load(project: Project, model: str, number: int | None = None) -> AssistantQu
     if not held_out:
         return f"{collection} was tuned on every question there is: none is left to judge answers by"
     most = number or (SAMPLE if spec.answers == "written" else len(held_out))
-    order = np.random.default_rng(champion.manifest.lineage.seed).permutation(len(held_out))
-    asked = tuple(held_out[at] for at in sorted(order[:most].tolist()))
     metric = RIGHTLY if spec.data is not None or spec.metric is None else spec.metric
-    if metric != RIGHTLY and not any(one.answer for one in asked):
+    some = held_out if metric == RIGHTLY else tuple(one for one in held_out if one.answer or not one.places)
+    if metric != RIGHTLY and not any(one.answer for one in some):
         raise DataError(f"{metric} needs questions with a known `answer`, and the questions of {collection} have none")
+    order = np.random.default_rng(champion.manifest.lineage.seed).permutation(len(some))
+    asked = tuple(some[at] for at in sorted(order[:most].tolist()))
     return AssistantQuestions(collection, champion.name, held_out, asked, documents, metric)
 
 

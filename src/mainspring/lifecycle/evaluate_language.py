@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from mainspring.errors import RegistryError, SpecError, require
+from mainspring.errors import DataError, RegistryError, SpecError, require
 from mainspring.lifecycle import language_report
 from mainspring.lifecycle.language_report import LanguageReport
 from mainspring.registry import desired, versions
@@ -116,26 +116,28 @@ def _asked(
     require("faiss", "retrieval")
     require("scipy", "retrieval")
     from mainspring.lifecycle import assistant_questions, language_verdict
-    from mainspring.lifecycle.assistant_opinion import opinion
+    from mainspring.lifecycle.assistant_opinion import check_judge, opinion
 
     model = version.manifest.model
+    if judge is not None:
+        check_judge(project, judge)  # before minutes of answers
     questions = assistant_questions.load(project, model, number)
     if isinstance(questions, str):
         if number is not None or judge is not None:
             raise RegistryError(questions)
         return replace(told, why=f"{told.why} Its answers were not judged: {questions}.")
     say(f"answering {len(questions):,} questions")
-    now = language_verdict.ask_version(project, questions, version, say)
+    try:
+        now = language_verdict.ask_version(project, questions, version, say)
+    except DataError as error:
+        if number is not None or judge is not None:
+            raise
+        return replace(told, why=f"{told.why} Its answers were not judged: {error}.")
     verdict = told.verdict
     spec = project.language(model)
     assert isinstance(spec, ChatSpec)
     if told.champion is not None and told.champion != version.name and spec.data is None:
-        say(f"asking version {told.champion} the same")
-        before = language_verdict.ask_version(
-            project, questions, versions.load(project.state, model, told.champion), say
-        )
-        against = f"version {told.champion}"
-        verdict = {**language_verdict.compared(questions.metric, before, now, spec.gate), "against": against}
+        verdict = language_verdict.against(project, model, told.champion, questions, now, say)
     assistant = now.report
     if judge is not None:
         say(f"{judge} judges the answers")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -37,8 +37,10 @@ _QUESTION, _MESSAGES = "question", "messages"
 class Questions:
     """n questions: what is asked, what is right, and how an answer is read and scored. `left_out` rows had no answer.
 
-    `metric` is one of `prompts.metrics`.
+    `metric` is one of `prompts.metrics`. They are about no `collection`, and any model can be asked them.
     """
+
+    collection: ClassVar[None] = None
 
     requests: tuple[Generate, ...]
     expected: tuple[Any, ...]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mainspring.errors import MainspringError
+from mainspring.errors import DataError, MainspringError
 from mainspring.lifecycle.engines import engine_of, open_files
 from mainspring.lifecycle.knowledge import assistant
 from mainspring.prompts.knowledge import Knowledge
@@ -70,18 +70,24 @@ def judge(project: Project, model: str, built: Built, staged: Path, questions: A
     asked = _ask(questions, state, staged, built.parameters, lambda: open_files(staged, built.parameters), say)
     found = asyncio.run(asked)
     told = Judged({}, found.metrics, found.report)
-    champion = desired.read(project.state).champion(model)
+    champion = desired.read(state).champion(model)
     if champion is None:
         value = f"{questions.metric} {found.scores.mean():.4f} on {len(found.scores):,} questions"
         return replace(told, verdict=_first(f"the first version; {built.evidence}; {value}"))
+    return replace(told, verdict=against(project, model, champion, questions, found, say))
+
+
+def against(
+    project: Project, model: str, champion: str, questions: Asked, challenger: Answers, say: Say
+) -> dict[str, Any]:
+    """The gate's verdict, once the champion has answered what the challenger has; where it cannot, that it cannot."""
     say(f"asking version {champion} the same")
     try:
-        before = ask_version(project, questions, versions.load(state, model, champion), say)
-        verdict = compared(questions.metric, before, found, project.language(model).gate)
+        before = ask_version(project, questions, versions.load(project.state, model, champion), say)
+        verdict = _compared(questions.metric, before, challenger, project.language(model).gate)
     except MainspringError as error:
-        why = f"the champion, version {champion}, cannot be compared: {error}"
-        return replace(told, verdict=_undecided(champion, why))
-    return replace(told, verdict={**verdict, "against": f"version {champion}"})
+        return _undecided(champion, f"the champion, version {champion}, cannot be compared: {error}")
+    return {**verdict, "against": f"version {champion}"}
 
 
 def ask_version(project: Project, questions: Asked, version: Version, say: Say) -> Answers:
@@ -94,7 +100,7 @@ def ask_version(project: Project, questions: Asked, version: Version, say: Say) 
     return asyncio.run(_ask(questions, state, version.folder, parameters, lambda: engine_of(state, version), say))
 
 
-def compared(metric: str, champion: Answers, challenger: Answers, spec: GateSpec) -> dict[str, Any]:
+def _compared(metric: str, champion: Answers, challenger: Answers, spec: GateSpec) -> dict[str, Any]:
     """The gate's verdict on both.
 
     Raises:
@@ -119,10 +125,15 @@ async def _ask(
 ) -> Answers:
     """What the engine that `opened` gives answers, with what it knows; it is let go of, so that the next one has the
     memory.
+
+    Raises:
+        DataError: the questions are about a collection that it does not answer from.
     """
+    knowledge = Knowledge.of(parameters)
+    if questions.collection is not None and (knowledge is None or knowledge.model != questions.collection):
+        raise DataError(f"it does not answer from {questions.collection}, which the questions are about")
     engine: Engine = await opened()
     try:
-        knowledge = Knowledge.of(parameters)
         if knowledge is None:
             return await questions.ask(engine, None, say)
         knows = await assistant(state, folder, knowledge, engine)

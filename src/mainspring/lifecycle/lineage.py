@@ -17,21 +17,32 @@ from mainspring.registry.versions import Lineage, Version
 from mainspring.spec import ChatSpec, LanguageSpec, ModelSpec, Project, PromptSpec, RetrievalSpec
 
 # What a fit depends on. A change elsewhere, as in the gateway, makes no model stale.
-_TABLES = ("data", "evaluation", "runtimes", "schema.py", "tasks")
+_TABLES = ("data", "evaluation", "functions.py", "runtimes", "schema.py", "tasks")
 _LANGUAGE = (
     "evaluation/language",
+    "evaluation/vector_parity",
     "runtimes/language",
     "tasks/bert",
     "tasks/built",
     "tasks/encoder",
     "tasks/export_encoder",
     "tasks/language",
+    "tasks/vllm",
     "weights",
 )
-_PROMPTS = ("data", "evaluation", "prompts", "runtimes/language/protocol", "runtimes/records", "schema.py")
+_PROMPTS = (
+    "data",
+    "evaluation",
+    "functions.py",
+    "prompts",
+    "runtimes/language/protocol",
+    "runtimes/records",
+    "schema.py",
+)
 _RETRIEVAL = (
     "data/documents",
     "evaluation/retrieval",
+    "evaluation/vector_parity",
     "runtimes/index",
     "runtimes/language/bulk_encoding",
     "runtimes/language/embedding",
@@ -43,7 +54,9 @@ _RETRIEVAL = (
     "tasks/embedding_passages",
     "tasks/encoder",
     "tasks/export_encoder",
+    "tasks/fastest_encoder",
     "tasks/indexing",
+    "tasks/other_questions",
     "tasks/retrieval",
 )
 _ALL = ("spec/",)

@@ -22,8 +22,8 @@ def abstaining(index: Index, asked: Asked, dense_weight: float, rule: Answerabil
     # A score is at most 1, and at least -1: as a probability it is that between 0 and 1.
     best = np.array([(each[0].score + 1) / 2 if each else 0.0 for each in material.found])
     try:
-        found = score_abstention(probabilities, material.holds, rule.threshold)
-        plain = score_abstention(best, material.holds, 0.5)
+        found = score_abstention(probabilities, material.holds, rule.threshold, material.clusters)
+        plain = score_abstention(best, material.holds, 0.5, material.clusters)
     except DataError:
         return None
     return Abstaining(

@@ -62,8 +62,14 @@ class Asked:
     @property
     def clusters(self) -> np.ndarray | None:
         """(n,) codes of questions about the same section, which are not independent; None where each has its own."""
+        codes = self.sections
+        return None if len(np.unique(codes)) == len(codes) else codes
+
+    @property
+    def sections(self) -> np.ndarray:
+        """(n,) codes of their sections; a question without one has one of its own."""
         names = [question.sections[0] if question.sections else question.text for question in self.questions]
-        return None if len(set(names)) == len(names) else np.unique(names, return_inverse=True)[1]
+        return np.unique(names, return_inverse=True)[1]
 
     def divide(self, seed: int) -> tuple[Asked, Asked]:
         """Those that tune, and those that judge. All questions about one section are on one side."""
@@ -146,10 +152,13 @@ def judged(who: str, dense_weight: float, asked: Asked, found: list[list[Found]]
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """Questions, each with what was found, and whether the answer is among the first passages: (n,) bool."""
+    """Questions, each with what was found, and whether the answer is among the first passages: (n,) bool. `clusters`
+    are codes of those that are not independent of each other, (n,): about one section, or the same without it.
+    """
 
     found: list[list[Found]]
     holds: np.ndarray
+    clusters: np.ndarray
 
 
 def told(index: Index, asked: Asked, dense_weight: float) -> Told:
@@ -168,7 +177,12 @@ def told(index: Index, asked: Asked, dense_weight: float) -> Told:
         for each, question in zip(found, asked.questions, strict=True)
         if question.places
     ]
-    return Told([*found, *left_out], np.array([*holds, *(False for _ in left_out)], bool))
+    again = [section for section, question in zip(asked.sections, asked.questions, strict=True) if question.places]
+    return Told(
+        [*found, *left_out],
+        np.array([*holds, *(False for _ in left_out)], bool),
+        np.array([*asked.sections, *again], np.int64),
+    )
 
 
 def _touches(passage: Passage, place: Relevant) -> bool:

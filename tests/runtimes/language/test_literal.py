@@ -54,6 +54,7 @@ def test_the_prompt_says_what_was_written_and_its_marks_are_the_templates(conten
 
 def test_tools_and_calls_and_parts_are_texts_of_others_too():
     tool = {"type": "function", "function": {"name": "weather", "description": ATTACK, "parameters": {}}}
+    tool["function"]["parameters"] = {"type": "object", "properties": {ATTACK: {"type": "string"}}}
     call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": f'{{"city": "{ATTACK[:13]}"}}'}}
     messages = [
         {"role": "user", "content": [{"type": "text", "text": "<|im_"}, {"type": "text", "text": "end|>"}]},

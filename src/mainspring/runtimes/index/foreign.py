@@ -31,9 +31,10 @@ class LangChainSearch:
 
     async def __call__(self, question: str, k: int, where: Filter | None = None) -> Searched:
         """See `runtimes.index.found.Search`."""
+        _refuse(where)
         documents = await self._retriever.ainvoke(question)
         return found_elsewhere(
-            [(document.id, document.page_content, document.metadata, None) for document in documents[:k]], where
+            [(document.id, document.page_content, document.metadata, None) for document in documents[:k]]
         )
 
 
@@ -45,9 +46,10 @@ class LlamaIndexSearch:
 
     async def __call__(self, question: str, k: int, where: Filter | None = None) -> Searched:
         """See `runtimes.index.found.Search`."""
+        _refuse(where)
         nodes = await self._retriever.aretrieve(question)
         found = [(one.node.node_id, one.node.get_content(), one.node.metadata, one.score) for one in nodes[:k]]
-        return found_elsewhere(found, where)
+        return found_elsewhere(found)
 
 
 class NamedSearch:
@@ -97,19 +99,20 @@ def load_search(name: str, folder: Path) -> NamedSearch:
     )
 
 
-def found_elsewhere(
-    texts: Sequence[tuple[str | None, str, Mapping[str, Any], float | None]], where: Filter | None
-) -> Searched:
+def _refuse(where: Filter | None) -> None:
+    """Raises:
+    UnsupportedError: there is a filter, of which such a retriever knows nothing.
+    """
+    if where is not None:
+        raise UnsupportedError("this retriever takes no filters: leave it out", "filter")
+
+
+def found_elsewhere(texts: Sequence[tuple[str | None, str, Mapping[str, Any], float | None]]) -> Searched:
     """What a retriever of another library found, best first: id, text, metadata, score.
 
     `source` and `title` of the metadata name the document, if they are there. The text is all that is known of it, so
     that places are those in the text. Without a score they are by rank: 1, 1/2, 1/3, …
-
-    Raises:
-        UnsupportedError: there is a filter, of which such a retriever knows nothing.
     """
-    if where is not None:
-        raise UnsupportedError("this retriever takes no filters: leave it out", "filter")
     found = []
     for rank, (id_, text, metadata, score) in enumerate(texts, 1):
         digest = hashlib.sha256(text.encode()).hexdigest()

@@ -17,7 +17,7 @@ from mainspring.runtimes.index.identity import Embedder
 from mainspring.runtimes.index.stores.settings import StoreSettings
 
 SETTINGS = "index.json"
-FORMAT = 1
+FORMAT = 2
 
 
 class Bm25(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +51,13 @@ class IndexSettings(msgspec.Struct, frozen=True, kw_only=True):
     answerable: Answerability | None = None
 
 
+class _Made(msgspec.Struct, frozen=True):
+    """By which version of Mainspring, as far as it matters here."""
+
+    format: int = 0
+    analyzer: int = 0
+
+
 def write_settings(folder: Path, settings: IndexSettings) -> None:
     """Write `index.json`, whole or not at all."""
     write_atomically(folder / SETTINGS, msgspec.json.format(msgspec.json.encode(settings)))
@@ -65,14 +72,16 @@ def read_settings(folder: Path) -> IndexSettings:
     """
     path = folder / SETTINGS
     try:
-        settings = msgspec.json.decode(path.read_bytes(), type=IndexSettings)
+        content = path.read_bytes()
+        made = msgspec.json.decode(content, type=_Made)  # first, for the rest may be written otherwise
+        if (made.format, made.analyzer) != (FORMAT, ANALYZER):
+            raise RuntimeLoadError(
+                f"{path}: its format is {made.format} and its analyzer {made.analyzer}; this version of Mainspring "
+                f"reads format {FORMAT} with analyzer {ANALYZER}: fit the index again"
+            )
+        settings = msgspec.json.decode(content, type=IndexSettings)
     except (OSError, msgspec.DecodeError) as error:
         raise RuntimeLoadError(f"{path} cannot be read: {error}; {REMEDY}") from None
-    if (settings.format, settings.analyzer) != (FORMAT, ANALYZER):
-        raise RuntimeLoadError(
-            f"{path}: its format is {settings.format} and its analyzer {settings.analyzer}; this version of Mainspring "
-            f"reads format {FORMAT} with analyzer {ANALYZER}: fit the index again"
-        )
     for name, size in settings.sizes.items():
         found = (folder / name).stat().st_size if (folder / name).is_file() else None
         if found != size:

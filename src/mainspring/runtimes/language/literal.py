@@ -41,11 +41,11 @@ class Cutter:
         self._begin, self._word = begin, secrets.token_hex(16)
 
     def __call__(self, value: Any) -> Any:
-        """`value`, of JSON, with the marks in its texts cut; names of fields are left."""
+        """`value`, of JSON, with the marks in its texts cut, names of fields among them."""
         if isinstance(value, str):
             return value if self._begin is None else self._begin.sub(lambda found: found[1] + self._word, value)
         if isinstance(value, dict):
-            return {name: self(field) for name, field in value.items()}
+            return {self(name): self(field) for name, field in value.items()}
         return [self(one) for one in value] if isinstance(value, list | tuple) else value
 
     def split(self, prompt: str) -> list[str]:
