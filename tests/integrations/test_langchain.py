@@ -101,7 +101,11 @@ def test_a_retriever_of_theirs_stands_behind_a_chat_model(desk):
     store = InMemoryVectorStore(DeterministicFakeEmbedding(size=8))
     store.add_documents(
         [
-            Document(ANSWER, id="violins", metadata={"source": "their/rules.pdf", "page": 7, "title": "Rules"}),
+            Document(
+                ANSWER,
+                id="violins",
+                metadata={"source": "their/rules.pdf", "page": 6, "page_label": "7", "title": "Rules"},
+            ),
             Document("Cats travel in the cabin.", id="cats", metadata={"source": "their/cats.pdf"}),
         ]
     )

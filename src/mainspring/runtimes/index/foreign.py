@@ -117,9 +117,9 @@ def found_elsewhere(texts: Sequence[tuple[str | None, str, Mapping[str, Any], fl
     for rank, (id_, text, metadata, score) in enumerate(texts, 1):
         digest = hashlib.sha256(text.encode()).hexdigest()
         source = str(metadata.get("source") or metadata.get("file_name") or id_ or digest[:12])
-        page = metadata.get("page")
+        page = str(metadata.get("page_label", metadata.get("page")))  # loaders that count pages from 0 give the label
         passage = Passage(
-            source=source, begin=0, end=len(text), text=text, page=page if isinstance(page, int) and page > 0 else None
+            source=source, begin=0, end=len(text), text=text, page=int(page) if page.isdecimal() and int(page) else None
         )
         kept: dict[str, Value] = {
             name: value for name, value in metadata.items() if isinstance(value, str | int | float | bool)
