@@ -44,6 +44,20 @@ def declare(folder, desk, questions=QUESTIONS):
     return spec.load(folder)
 
 
+def write(folder):
+    """The documents and the questions, into `folder`."""
+    (folder / "handbook").mkdir()
+    for name, text in DOCUMENTS.items():
+        (folder / name).write_text(text)
+    rows = [
+        {"question": f"alpha{n}?", "source": f"handbook/fees.md#fee-{n}", "answer": f"It comes to {n} dollars."}
+        for n in ITEMS
+    ]
+    rows += [{"question": f"is there a moon {n}?", "source": None} for n in range(20)]
+    (folder / "questions.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return folder
+
+
 def said_of(version):
     return json.loads(version.file("report.json").read_text())["assistant"]
 
@@ -57,16 +71,7 @@ def evaluated(project, *options):
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """Version 1 quotes what is found first, which is a name and no fee; version 2 quotes from three passages."""
-    folder = tmp_path_factory.mktemp("assistants")
-    (folder / "handbook").mkdir()
-    for name, text in DOCUMENTS.items():
-        (folder / name).write_text(text)
-    rows = [
-        {"question": f"alpha{n}?", "source": f"handbook/fees.md#fee-{n}", "answer": f"It comes to {n} dollars."}
-        for n in ITEMS
-    ]
-    rows += [{"question": f"is there a moon {n}?", "source": None} for n in range(20)]
-    (folder / "questions.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    folder = write(tmp_path_factory.mktemp("assistants"))
     handbooks.publish_handbook(declare(folder, "passages = 1"), DOCUMENTS)
     [first] = fit(declare(folder, "passages = 1"), ["desk"])
     assert (first.outcome, first.version) == ("promoted", "1"), first.message
@@ -111,12 +116,7 @@ def test_a_judge_that_is_none_is_told_before_anything_is_asked(project):
 
 
 def test_a_champion_that_answers_from_elsewhere_is_not_compared(tmp_path):
-    (tmp_path / "handbook").mkdir()
-    for name, text in DOCUMENTS.items():
-        (tmp_path / name).write_text(text)
-    rows = [{"question": f"alpha{n}?", "source": f"handbook/fees.md#fee-{n}"} for n in ITEMS]
-    (tmp_path / "questions.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    project = declare(tmp_path, "")
+    project = declare(write(tmp_path), "")
     handbooks.publish_handbook(project, DOCUMENTS)
     without = (tmp_path / "mainspring.toml").read_text().replace('knowledge = "handbook"\nanswers = "quoted"\n', "")
     (tmp_path / "mainspring.toml").write_text(without)

@@ -15,7 +15,11 @@ from mainspring.errors import require
 @click.command()
 @click.argument("model")
 @click.option("--version", help="Which version.  [default: the champion]")
-@click.option("--questions", type=click.IntRange(1), help="A model with knowledge: how many are asked.  [default: 40]")
+@click.option(
+    "--questions",
+    type=click.IntRange(1),
+    help="A model with knowledge: how many are asked.  [default: 40; all of one that quotes]",
+)
 @click.option("--judge", help="A chat model that says, too, what it thinks of the answers of a model with knowledge.")
 @project_option
 @json_option

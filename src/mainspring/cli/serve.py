@@ -72,7 +72,7 @@ def _run(project: spec.Project, host: str | None, port: int | None, workers: int
 def _one_process_for_lite(project: spec.Project, workers: int) -> None:
     """Refuse several workers where Milvus Lite keeps an index: all but one of them would answer 503."""
     for name, model in project.retrievals.items():
-        if workers > 1 and model.store.kind == "milvus" and model.store.url is None:
+        if workers > 1 and model.store.is_of_one_process:
             raise project.mistake(
                 ("models", name, "store"),
                 f"Milvus Lite is open in one process at a time, and {workers} gateway workers are asked for: serve "

@@ -15,7 +15,7 @@ import numpy as np
 
 from mainspring.evaluation.intervals import Estimate, estimate
 from mainspring.evaluation.metrics import Predictions
-from mainspring.evaluation.scores import mean_of_groups, mean_score
+from mainspring.evaluation.scores import mean_of_groups
 from mainspring.prompts.answering.sentences import MARK
 from mainspring.prompts.metrics import METRICS
 
@@ -26,12 +26,11 @@ _MARKS = re.compile(rf"\s*{MARK}")
 class Abstention:
     """How well questions with answers are told from those without, and what the threshold makes of it.
 
-    `answered_right` is the share of answered questions that have an answer, `answered` that of the questions with an
-    answer that are answered, `kept_silent` that of those without one that are not.
+    `answered` is the share of the questions with an answer that are answered, `kept_silent` that of those without one
+    that are not.
     """
 
     roc_auc: Estimate
-    answered_right: Estimate | None
     answered: Estimate
     kept_silent: Estimate
 
@@ -42,7 +41,6 @@ def score_abstention(
     """Of n questions, `probabilities` (n,) that their answer is there and whether it is, `holds` (n,) bool.
 
     `clusters`, (n,) codes, are of questions that are not independent of each other; all are, where None.
-    `answered_right` is None where nothing is answered.
 
     Raises:
         DataError: all have an answer, or none has.
@@ -58,7 +56,6 @@ def score_abstention(
 
     return Abstention(
         roc_auc=estimate("roc_auc", truth.astype(np.int64), ranked, clusters=clusters),
-        answered_right=share(truth, answered) if answered.any() else None,
         answered=share(answered, truth),
         kept_silent=share(~answered, ~truth),
     )
@@ -80,8 +77,3 @@ def answer_scores(metric: str, answers: Sequence[str | None], expected: Sequence
         ],
         np.float64,
     )
-
-
-def score_answers(answers: Sequence[str | None], expected: Sequence[Sequence[str]]) -> dict[str, Estimate]:
-    """Exact match and token F1 of `answer_scores`, on the whole."""
-    return {name: mean_score(answer_scores(name, answers, expected)) for name in ("exact_match", "token_f1")}

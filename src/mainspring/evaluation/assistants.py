@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mainspring.data.documents.questions import Question, Relevant
+from mainspring.data.documents.questions import Question, Relevant, clusters_of
 from mainspring.errors import DataError
 from mainspring.evaluation.answers import answer_scores
 from mainspring.evaluation.citations import CitedAnswer, is_right, score_citations
@@ -72,8 +72,7 @@ class Replies:
 
     @cached_property
     def _sections(self) -> np.ndarray:
-        names = [one.question.sections[0] if one.question.sections else one.question.text for one in self.replies]
-        return np.unique(names, return_inverse=True)[1]
+        return clusters_of(one.question for one in self.replies)
 
     def estimates(self) -> dict[str, Estimate]:
         """Every figure that these replies give, by its name, each with an interval over sections.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from mainspring.data.documents.questions import clusters_of
 from mainspring.errors import SpecError
 from mainspring.evaluation.assistants import Replies
 from mainspring.evaluation.judge import judge
-from mainspring.evaluation.scores import mean_score
+from mainspring.evaluation.scores import mean_of_groups
 from mainspring.lifecycle.assistant_report import Opinion
 from mainspring.lifecycle.champions import champion_of
 from mainspring.lifecycle.engines import engine_of
@@ -39,11 +40,12 @@ async def opinion(project: Project, model: str, replies: Replies) -> Opinion:
         await engine.close()
     verdicts = [(one, verdict) for (one, _), verdict in zip(given, found.verdicts, strict=True) if verdict is not None]
     same = np.array([verdict["supported"] == replies.supported(one) for one, verdict in verdicts], np.float64)
+    groups = clusters_of(one.question for one, _ in verdicts)
     return Opinion(
         judge=f"{model} version {version.name}",
         judged=len(verdicts),
         supported=None if found.supported is None else found.supported.as_dict(),
         answers=None if found.answers is None else found.answers.as_dict(),
-        agreement=mean_score(same).as_dict() if verdicts else None,
+        agreement=mean_of_groups(same, groups).as_dict() if verdicts else None,
         failed=list(found.failed),
     )

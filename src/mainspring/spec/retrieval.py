@@ -29,6 +29,11 @@ class StoreSpec(Strict):
     cloud: str = "aws"
     region: str = "us-east-1"
 
+    @property
+    def is_of_one_process(self) -> bool:
+        """Whether one process at a time can have the index open, as with Milvus Lite."""
+        return self.kind == "milvus" and self.url is None
+
     @model_validator(mode="after")
     def _server_has_an_address(self) -> StoreSpec:
         if self.kind == "local" and (self.url or self.key):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mainspring.data.documents.passages import Passage
-from mainspring.data.documents.questions import Question, Relevant
+from mainspring.data.documents.questions import Question, Relevant, clusters_of
 from mainspring.errors import DataError
 from mainspring.evaluation.gate import FEWEST_ROWS
 from mainspring.evaluation.retrieval import Judged, compare_judged, covers, judge
@@ -68,8 +68,7 @@ class Asked:
     @property
     def sections(self) -> np.ndarray:
         """(n,) codes of their sections; a question without one has one of its own."""
-        names = [question.sections[0] if question.sections else question.text for question in self.questions]
-        return np.unique(names, return_inverse=True)[1]
+        return clusters_of(self.questions)
 
     def divide(self, seed: int) -> tuple[Asked, Asked]:
         """Those that tune, and those that judge. All questions about one section are on one side."""
@@ -242,5 +241,4 @@ def told_of_reranker(without: Way, reranked: Way, metric: str) -> str:
 
 
 def _side(question: Question, seed: int) -> bool:
-    name = question.sections[0] if question.sections else question.text
-    return bool(hashlib.sha256(f"{seed}\0{name}".encode()).digest()[0] & 1)
+    return bool(hashlib.sha256(f"{seed}\0{question.cluster}".encode()).digest()[0] & 1)

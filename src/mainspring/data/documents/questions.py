@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
+import numpy as np
 
 from mainspring.data.documents.document import Document
 from mainspring.data.readers import read_named
@@ -48,13 +49,23 @@ class WrittenQuestion(msgspec.Struct, frozen=True, kw_only=True):
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """A question and the places that answer it; none where the documents hold no answer.
 
-    `sections` are the places as they were written: questions of the same one are not independent of each other.
+    `sections` are the places as they were written.
     """
 
     text: str
     places: tuple[Relevant, ...]
     sections: tuple[str, ...] = ()
     answer: str | None = None
+
+    @property
+    def cluster(self) -> str:
+        """Its first section, or else its own text: questions with the same are not independent of each other."""
+        return self.sections[0] if self.sections else self.text
+
+
+def clusters_of(questions: Iterable[Question]) -> np.ndarray:
+    """(n,) codes of their clusters, from 0 on."""
+    return np.unique([one.cluster for one in questions], return_inverse=True)[1]
 
 
 class Unresolved(msgspec.Struct, frozen=True):
